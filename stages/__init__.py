@@ -1,0 +1,1 @@
+"""The pipeline's stages, in the order of `dvc.yaml`: prepare, train, evaluate, deploy."""
