@@ -1,0 +1,138 @@
+"""A verified model: the folder that the deploy stage wrote, ready to answer."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from app.manifest import Class, Example, Manifest
+from app.packing import Packed, pack
+from app.records import RecordPacker
+from app.runtime import Runtime, open_graph
+
+# A graph's working memory grows with the rows of a call; this bounds it.
+ROWS_PER_CALL = 16_384
+
+
+class ModelError(Exception):
+    """A model folder that must not be served; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answers, in row order.
+
+    Attributes:
+        values: float64 numbers, or for a classification the labels (dtype object).
+        probabilities: float64, shape (rows, classes), columns as in the manifest's `classes`;
+            None for a regression, or where the estimator has none.
+    """
+
+    values: npt.NDArray[Any]
+    probabilities: npt.NDArray[np.float64] | None = None
+
+
+class Model:
+    """A model that passed its checks.
+
+    Attributes:
+        manifest: what the deploy stage wrote about it.
+        version: the folder's name: in a server's cache, the md5 that `dvc.lock` names.
+    """
+
+    def __init__(self, manifest: Manifest, version: str, runtime: Runtime) -> None:
+        self.manifest = manifest
+        self.version = version
+        self.pack_records = RecordPacker(manifest.features).pack
+        self._runtime = runtime
+        self._classes = np.empty(len(manifest.classes), object)
+        self._classes[:] = manifest.classes
+
+    @classmethod
+    def load(cls, folder: Path, threads: int = 1) -> "Model":
+        """Verify a model folder's file against its manifest, then open those very bytes.
+
+        Args:
+            folder: holds `manifest.json` and the file that it names.
+            threads: cores that one prediction may use; 0 means all.
+
+        Raises:
+            ModelError: the file is not the one that the manifest describes.
+        """
+        manifest = Manifest.read(folder)
+        path = folder / manifest.file
+        if path.parent != folder:
+            raise ModelError(f"{folder.name}: the manifest names a file outside: {manifest.file!r}")
+        content = path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != manifest.sha256:
+            raise ModelError(
+                f"{path} has sha256 {found}, the manifest says {manifest.sha256}: the file was "
+                "changed after it was deployed. Delete the folder, then pull or deploy again."
+            )
+        return cls(manifest, folder.name, _open_runtime(manifest, content, threads))
+
+    def predict(self, rows: Packed) -> Prediction:
+        """Answer packed rows, in order; no rows, no answers."""
+        parts = [
+            self._runtime(
+                Packed(
+                    rows.numeric[start : start + ROWS_PER_CALL],
+                    rows.categorical[start : start + ROWS_PER_CALL],
+                )
+            )
+            for start in range(0, max(len(rows), 1), ROWS_PER_CALL)
+        ]
+        values, probabilities = parts[0]
+        if len(parts) > 1:
+            values = np.concatenate([part[0] for part in parts])
+            if probabilities is not None:
+                probabilities = np.concatenate([part[1] for part in parts if part[1] is not None])
+        if self.manifest.task == "classification":
+            values = self._classes[values]
+        return Prediction(values, probabilities)
+
+    def predict_table(self, table: pa.Table) -> Prediction:
+        """Answer a table that holds the raw columns by name; see `app.packing.pack`."""
+        return self.predict(pack(table, self.manifest.features))
+
+    def self_test(self) -> None:
+        """Answer the stored example and compare.
+
+        Raises:
+            ModelError: the answer is not the stored one.
+        """
+        example = self.manifest.example
+        prediction = self.predict(self.pack_records([example.record]))
+        value: Class = prediction.values.tolist()[0]
+        wrong = ModelError(
+            f"Model {self.version} fails its self-test: the stored answer to its example is "
+            f"{example.prediction!r}, this machine answers {value!r}."
+        )
+        if self.manifest.task == "regression":
+            if not self._near(np.array([value]), np.array([example.prediction])):
+                raise wrong
+        elif value != example.prediction or not self._same_probabilities(prediction, example):
+            raise wrong
+
+    def _same_probabilities(self, prediction: Prediction, example: Example) -> bool:
+        if prediction.probabilities is None or example.probabilities is None:
+            return prediction.probabilities is None and example.probabilities is None
+        return self._near(prediction.probabilities[0], np.array(example.probabilities))
+
+    def _near(self, found: npt.NDArray[Any], stored: npt.NDArray[Any]) -> bool:
+        allowed = self.manifest.parity.tolerance * np.maximum(np.abs(stored), 1)
+        return bool(np.all(np.abs(found - stored) <= allowed))
+
+
+def _open_runtime(manifest: Manifest, content: bytes, threads: int) -> Runtime:
+    if manifest.runtime == "pycaret":
+        # Needs the training environment, which a server of ONNX models does not have.
+        from app.pycaret_model import open_pipeline
+
+        return open_pipeline(manifest, content)
+    return open_graph(content, threads)

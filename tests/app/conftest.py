@@ -1,0 +1,142 @@
+"""Tiny real models: graphs written by hand, one linear in the numbers, a table per category."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from app.manifest import MANIFEST, Example, Feature, Manifest, Parity, Task
+
+FEATURES = (
+    Feature(name="carat weight", kind="number", minimum=0.2, maximum=5.0),
+    Feature(name="cut", kind="category", categories=("Fair", "Good", "Ideal")),
+    Feature(name="certified", kind="boolean", missing=0.1),
+    Feature(name="sold", kind="date", minimum=0.0, maximum=1.7e9),
+)
+EXAMPLE = {"carat weight": 1.5, "cut": "Good", "certified": True, "sold": "2020-01-01"}
+SECONDS = 1_577_836_800  # 2020-01-01
+# Added for each code of `cut`: Fair, Good, Ideal, unseen, missing.
+CUT = (1.0, 2.0, 3.0, 40.0, 500.0)
+
+BuildModel = Callable[..., Path]
+
+
+def regression_answer(record: dict[str, Any], shift: float = 0.0) -> float:
+    """What the tiny regression answers, computed without it; a missing number counts 0."""
+    codes = {"Fair": 0, "Good": 1, "Ideal": 2, None: 4}
+    cut = CUT[codes.get(record["cut"], 3)]
+    carat = record["carat weight"] or 0.0
+    certified = 10.0 if record["certified"] else 0.0
+    days = SECONDS / 86_400 if record["sold"] else 0.0
+    return 100.0 * carat + certified + days + cut + shift
+
+
+def _graph(task: Task, shift: float) -> bytes:
+    def constant(
+        name: str, values: npt.ArrayLike, dtype: npt.DTypeLike = np.float64
+    ) -> TensorProto:
+        return numpy_helper.from_array(np.array(values, dtype), name)
+
+    nodes = [
+        helper.make_node("IsNaN", ["numeric"], ["absent"]),
+        helper.make_node("Where", ["absent", "zero", "numeric"], ["present"]),
+        helper.make_node("MatMul", ["present", "weights"], ["linear"]),
+        helper.make_node("Gather", ["table", "categorical"], ["cut"]),
+        helper.make_node("Add", ["linear", "cut"], ["sum"]),
+        helper.make_node("Squeeze", ["sum", "axis"], ["score"]),
+        helper.make_node("Add", ["score", "shift"], ["total"]),
+    ]
+    constants = [
+        constant("zero", 0.0),
+        constant("weights", [[100.0], [10.0], [1 / 86_400]]),
+        constant("table", CUT),
+        constant("axis", [1], np.int64),
+        constant("shift", shift),
+    ]
+    row = ["rows"]
+    if task == "regression":
+        nodes.append(helper.make_node("Identity", ["total"], ["prediction"]))
+        outputs = [helper.make_tensor_value_info("prediction", TensorProto.DOUBLE, row)]
+    else:
+        # P(last class) = sigmoid((total - 20000) / 1000); the middle class is never chosen.
+        constants += [
+            constant("middle", 20_000.0),
+            constant("scale", 1_000.0),
+            constant("one", 1.0),
+            constant("column", [1], np.int64),
+        ]
+        nodes += [
+            helper.make_node("Sub", ["total", "middle"], ["centred"]),
+            helper.make_node("Div", ["centred", "scale"], ["logit"]),
+            helper.make_node("Sigmoid", ["logit"], ["last"]),
+            helper.make_node("Sub", ["one", "last"], ["first"]),
+            helper.make_node("Mul", ["last", "zero"], ["none"]),
+            helper.make_node("Unsqueeze", ["first", "column"], ["first_column"]),
+            helper.make_node("Unsqueeze", ["none", "column"], ["middle_column"]),
+            helper.make_node("Unsqueeze", ["last", "column"], ["last_column"]),
+            helper.make_node(
+                "Concat",
+                ["first_column", "middle_column", "last_column"],
+                ["probabilities"],
+                axis=1,
+            ),
+            helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+        ]
+        outputs = [
+            helper.make_tensor_value_info("label", TensorProto.INT64, row),
+            helper.make_tensor_value_info("probabilities", TensorProto.DOUBLE, ["rows", 3]),
+        ]
+    inputs = [
+        helper.make_tensor_value_info("numeric", TensorProto.DOUBLE, ["rows", 3]),
+        helper.make_tensor_value_info("categorical", TensorProto.INT64, ["rows", 1]),
+    ]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 10
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def write_model(folder: Path, task: Task = "regression", shift: float = 0.0) -> Path:
+    """Write a tiny model folder and return it; `shift` makes versions differ."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = _graph(task, shift)
+    (folder / "model.onnx").write_bytes(content)
+    if task == "regression":
+        example = Example(record=EXAMPLE, prediction=regression_answer(EXAMPLE, shift))
+    else:
+        last = 1 / (1 + np.exp(-(regression_answer(EXAMPLE, shift) - 20_000) / 1_000))
+        example = Example(record=EXAMPLE, prediction="low", probabilities=(1 - last, 0.0, last))
+    manifest = Manifest(
+        name="tiny",
+        task=task,
+        target="price",
+        classes=() if task == "regression" else ("low", "middle", "high"),
+        features=FEATURES,
+        missing_values=("NA",),
+        file="model.onnx",
+        sha256=hashlib.sha256(content).hexdigest(),
+        metrics={"mae": 12.5},
+        lineage={"data": {"path": "data", "md5": "0" * 32}},
+        parity=Parity(rows=3, max_relative=0.0, mislabelled=0, tolerance=1e-9),
+        example=example,
+    )
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+    return folder
+
+
+@pytest.fixture
+def regression(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "regression")
+
+
+@pytest.fixture
+def classification(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "classification", "classification")
