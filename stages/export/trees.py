@@ -1,0 +1,115 @@
+"""Decision trees in one canonical form, and the writer that turns them into one graph node.
+
+Every library's trees become `x <= threshold` in float64. Where a library rounds x to float32
+before it compares, the threshold moves to the last float64 that rounds to the same side, so the
+graph needs no cast and all trees of all libraries can share one node.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from onnx import numpy_helper
+
+from stages.export.columns import Matrix
+from stages.export.graph import ML_DOMAIN, Graph
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One tree that adds to one target.
+
+    Arrays over the inner nodes, node 0 is the root. A child is the index of an inner node,
+    or `~leaf`, a negative number, for a leaf. A tree without inner nodes is its leaf 0.
+
+    Attributes:
+        feature: the column that the node reads.
+        threshold: the node takes `left` where the value is at most this.
+        left: child taken where the comparison holds.
+        right: child taken where it does not.
+        missing_left: whether a missing value takes `left`.
+        leaf: values over the leaves.
+        target: the column of the result that the tree adds to.
+    """
+
+    feature: Ints
+    threshold: Floats
+    left: Ints
+    right: Ints
+    missing_left: npt.NDArray[np.bool_]
+    leaf: Floats
+    target: int = 0
+
+    def scaled(self, factor: float) -> "Tree":
+        """Return the tree with its leaves multiplied."""
+        return replace(self, leaf=self.leaf * factor)
+
+
+def below_float32(bound: npt.NDArray[np.float32]) -> Floats:
+    """Return the largest float64 x for which float32(x) < bound holds."""
+    previous = np.nextafter(bound, np.float32(-np.inf))
+    middle = (previous.astype(np.float64) + bound.astype(np.float64)) / 2
+    # The middle rounds to the even neighbour, which is the bound itself half the time.
+    return np.where(middle.astype(np.float32) < bound, middle, np.nextafter(middle, -np.inf))
+
+
+def at_most_float32(bound: Floats) -> Floats:
+    """Return the largest float64 x for which float32(x) <= bound holds."""
+    nearest = bound.astype(np.float32)
+    floor = np.where(nearest > bound, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+    return below_float32(np.nextafter(floor, np.float32(np.inf)))
+
+
+def write(graph: Graph, matrix: Matrix, trees: Sequence[Tree], targets: int) -> str:
+    """Add the node that sums the trees' leaves.
+
+    Args:
+        graph: receives the node.
+        matrix: the columns that the trees read.
+        trees: each with at least one inner node.
+        targets: number of columns of the result.
+
+    Returns:
+        The name of a float64 tensor of shape (rows, targets).
+    """
+    nodes = np.cumsum([0, *(len(tree.feature) for tree in trees)])
+    leaves = np.cumsum([0, *(len(tree.leaf) for tree in trees)])
+
+    def children(sides: list[Ints]) -> Ints:
+        return np.concatenate(
+            [
+                np.where(side >= 0, side + first_node, ~side + first_leaf)
+                for side, first_node, first_leaf in zip(sides, nodes, leaves, strict=False)
+            ]
+        )
+
+    left, right = [tree.left for tree in trees], [tree.right for tree in trees]
+    attributes: dict[str, Ints] = {
+        "tree_roots": nodes[:-1],
+        "nodes_featureids": matrix.positions[np.concatenate([tree.feature for tree in trees])],
+        "nodes_truenodeids": children(left),
+        "nodes_falsenodeids": children(right),
+        "nodes_trueleafs": np.concatenate(left) < 0,
+        "nodes_falseleafs": np.concatenate(right) < 0,
+        "nodes_missing_value_tracks_true": np.concatenate([tree.missing_left for tree in trees]),
+        "leaf_targetids": np.repeat([tree.target for tree in trees], np.diff(leaves)),
+    }
+    tensors = {
+        "nodes_splits": np.concatenate([tree.threshold for tree in trees]),
+        "nodes_modes": np.zeros(nodes[-1], dtype=np.uint8),
+        "leaf_weights": np.concatenate([tree.leaf for tree in trees]),
+    }
+    return graph.add(
+        "TreeEnsemble",
+        matrix.tensor,
+        domain=ML_DOMAIN,
+        n_targets=targets,
+        aggregate_function=1,
+        post_transform=0,
+        **{name: values.astype(np.int64).tolist() for name, values in attributes.items()},
+        **{name: numpy_helper.from_array(values) for name, values in tensors.items()},
+    )
