@@ -1,0 +1,54 @@
+# Everything a person types. `make help` lists it.
+PYTHON ?= python3.11
+BIN := .venv/bin
+# The activated environment: its commands on the path, the settings of .env exported
+ACTIVE := . $(BIN)/activate &&
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup up down data serve test lint bench lock
+
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: setup ## From nothing to a served prediction: S3, data, pipeline, push, server
+	@$(ACTIVE) python -m local.demo
+
+setup: .venv/installed ## Install the environment; write .env and .dvc/config.local
+	@$(BIN)/python -m local.setup
+
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 is needed (PyCaret runs on nothing newer), and '$(PYTHON)' is not it. Name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11"; exit 1; }
+	@if command -v uv >/dev/null; then \
+	  uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv && \
+	  VIRTUAL_ENV=.venv uv pip sync --quiet --require-hashes requirements.txt; \
+	else \
+	  $(PYTHON) -m venv .venv && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt; \
+	fi
+	@touch $@
+
+up: setup ## Start the local services: S3 on :8333, MLflow on :5000
+	@$(BIN)/python -m local.services up
+
+down: .venv/installed ## Stop what `up` started
+	@$(BIN)/python -m local.services down
+
+data: up ## Bring data/ as data.dvc pins it
+	@$(ACTIVE) python -m local.table
+
+serve: setup ## The API on 127.0.0.1:8000, from the version locked in dvc.lock
+	@$(ACTIVE) python -m app
+
+test: .venv/installed ## The whole test suite, on ports and in folders of its own
+	@$(BIN)/python -m pytest
+
+lint: .venv/installed ## Formatter, linter, type checker
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+bench: .venv/installed ## Every benchmark; each prints one JSON line
+	@for program in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$program .py) || exit 1; done
+
+lock: ## Compile requirements.in and app/requirements.in (needs uv)
+	uv pip compile --quiet --python-version 3.11 --generate-hashes requirements.in -o requirements.txt
+	uv pip compile --quiet --python-version 3.11 --generate-hashes app/requirements.in -c requirements.txt -o app/requirements.txt

@@ -1,0 +1,295 @@
+"""The local services: S3 (SeaweedFS) and the MLflow tracking server, on loopback only.
+
+$ python -m local.services up      # start what is not running, wait until both answer
+$ python -m local.services down    # stop just what `up` started
+
+Their addresses and credentials are those of `.env`; their data and logs live in `.local/`.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+import psutil
+from botocore.exceptions import BotoCoreError, ClientError
+from dotenv import dotenv_values
+from pydantic import TypeAdapter
+
+START_SECONDS = 60
+STOP_SECONDS = 3
+# SeaweedFS is four servers, each with an HTTP and a gRPC port; S3's comes first.
+S3_PORTS = 8
+
+
+class ServiceError(Exception):
+    """A service cannot be started; the message says which, why and what to do."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A process that `up` started. The start time tells it from a later one with its number."""
+
+    name: str
+    pid: int
+    created: float
+
+    def process(self) -> psutil.Process | None:
+        """The process, or None when it has ended."""
+        try:
+            process = psutil.Process(self.pid)
+        except psutil.NoSuchProcess:
+            return None
+        return process if process.create_time() == self.created else None
+
+
+def local_port(variable: str, url: str) -> int:
+    """The port of a service that is ours to start, from its URL in `.env`."""
+    parts = urlsplit(url)
+    if parts.hostname != "127.0.0.1" or parts.port is None:
+        raise ServiceError(
+            f"{variable}={url} is not on this machine, so there is nothing to start. "
+            "Local services have the form http://127.0.0.1:PORT."
+        )
+    return parts.port
+
+
+def owner(port: int) -> str | None:
+    """Who listens on a port of this machine: a description, or None when it is free."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:  # some systems show them to the administrator only
+        return None
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+            if connection.pid is None:
+                return "another user's process"
+            process = psutil.Process(connection.pid)
+            return f"process {process.pid} ({' '.join(process.cmdline())[:80]})"
+    return None
+
+
+def answers(url: str) -> bool:
+    """Whether an HTTP server answers 2xx at `url`."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310 - loopback only
+            return bool(reply.status < 300)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def launch(name: str, command: Sequence[str], environment: dict[str, str], log: Path) -> Started:
+    """Start a process that outlives this one, its output in `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own command line
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Started(name, process.pid, psutil.Process(process.pid).create_time())
+
+
+def wait(started: Started, url: str, log: Path) -> None:
+    """Wait until a started service answers, or raise with the end of its log."""
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(url):
+        process = started.process()
+        dead = process is None or process.status() == psutil.STATUS_ZOMBIE
+        if dead or time.monotonic() > deadline:
+            state = "ended" if dead else f"does not answer after {START_SECONDS} s"
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            stop(started)
+            raise ServiceError(f"The {started.name} server {state}. Its log ({log}):\n{tail}")
+        time.sleep(0.1)
+
+
+def start_s3(folder: Path, port: int, key: str, secret: str) -> tuple[Started, Path]:
+    """Start SeaweedFS with just the servers that S3 needs, all on 127.0.0.1."""
+    data = folder / "s3"
+    data.mkdir(parents=True, exist_ok=True)
+    names = ["s3", "master", "volume", "filer"]
+    ports = [
+        f"-{name}.port{kind}={port + 2 * i + j}"
+        for i, name in enumerate(names)
+        for j, kind in enumerate(["", ".grpc"])
+    ]
+    command = [
+        str(Path(sys.executable).with_name("weed")),
+        "server",
+        "-s3",
+        f"-dir={data}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        *ports,
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=1024",
+        "-volume.max=0",
+        "-volume.preStopSeconds=0",
+    ]
+    log = folder / "logs" / "s3.log"
+    environment = {**os.environ, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    return launch("S3", command, environment, log), log
+
+
+def start_mlflow(
+    folder: Path, port: int, artifacts: str, s3: dict[str, str]
+) -> tuple[Started, Path]:
+    """Start the MLflow server: runs in SQLite, artifacts at an S3 URL that it proxies."""
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host=127.0.0.1",
+        f"--port={port}",
+        "--workers=1",
+        f"--backend-store-uri=sqlite:///{folder / 'mlflow.db'}",
+        f"--artifacts-destination={artifacts}",
+    ]
+    environment = {
+        **os.environ,
+        **s3,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # scorers and the like: not used here
+    }
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    log = folder / "logs" / "mlflow.log"
+    return launch("MLflow", command, environment, log), log
+
+
+def create_bucket(bucket: str, s3: dict[str, str]) -> None:
+    """Create the bucket if it is missing; a server that has just started may need a moment."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3["AWS_ENDPOINT_URL"],
+        aws_access_key_id=s3["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=s3["AWS_SECRET_ACCESS_KEY"],
+        region_name=s3["AWS_DEFAULT_REGION"],
+    )
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            client.create_bucket(Bucket=bucket)
+            return
+        except client.exceptions.BucketAlreadyOwnedByYou:
+            return
+        except (BotoCoreError, ClientError) as error:
+            refused = isinstance(error, ClientError) and error.response["Error"]["Code"] in {
+                "AccessDenied",
+                "InvalidAccessKeyId",
+                "SignatureDoesNotMatch",
+            }
+            if refused or time.monotonic() > deadline:
+                raise ServiceError(
+                    f"S3 at {s3['AWS_ENDPOINT_URL']} will not create the bucket {bucket}: {error}. "
+                    "If the keys in .env changed since it started, run `make down` and `make up`."
+                ) from error
+            time.sleep(0.2)
+
+
+def stop(started: Started) -> bool:
+    """Stop a started process with its children; False when it had ended already."""
+    process = started.process()
+    if process is None:
+        return False
+    family = [process, *process.children(recursive=True)]
+    for member in family:
+        member.terminate()
+    for member in psutil.wait_procs(family, timeout=STOP_SECONDS)[1]:
+        member.kill()
+    psutil.wait_procs(family, timeout=STOP_SECONDS)
+    return True
+
+
+def read_state(path: Path) -> list[Started]:
+    """The processes that an earlier `up` started."""
+    if not path.exists():
+        return []
+    return TypeAdapter(list[Started]).validate_json(path.read_bytes())
+
+
+def write_state(path: Path, started: Sequence[Started]) -> None:
+    """Remember what was started, for `down`."""
+    path.write_bytes(
+        TypeAdapter(list[dict[str, str | int | float]]).dump_json([asdict(one) for one in started])
+    )
+
+
+def up(root: Path) -> None:
+    """Start what is not running; raise when a port is taken by a stranger."""
+    settings = {**{k: v or "" for k, v in dotenv_values(root / ".env").items()}}
+    folder = root / ".local"
+    folder.mkdir(exist_ok=True)
+    state = folder / "services.json"
+    running = [one for one in read_state(state) if one.process()]
+    names = {one.name for one in running}
+    s3_port = local_port("AWS_ENDPOINT_URL", settings["AWS_ENDPOINT_URL"])
+    mlflow_port = local_port("MLFLOW_TRACKING_URI", settings["MLFLOW_TRACKING_URI"])
+    wanted = {
+        "S3": ("AWS_ENDPOINT_URL", range(s3_port, s3_port + S3_PORTS)),
+        "MLflow": ("MLFLOW_TRACKING_URI", range(mlflow_port, mlflow_port + 1)),
+    }
+    for name, (variable, ports) in wanted.items():
+        for port in ports:
+            if name not in names and (who := owner(port)):
+                raise ServiceError(
+                    f"Port {port}, which the {name} server needs, is taken by {who}. "
+                    f"Stop that, or give another port in .env: {variable}=http://127.0.0.1:PORT, "
+                    "then `make setup`."
+                )
+    bucket = urlsplit(settings["SERVE_REMOTE"]).netloc
+    key, secret = settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"]
+    logs: dict[str, Path] = {}
+    if "S3" not in names:
+        one, logs["S3"] = start_s3(folder, s3_port, key, secret)
+        running.append(one)
+    if "MLflow" not in names:
+        artifacts = f"s3://{bucket}/mlflow"
+        one, logs["MLflow"] = start_mlflow(folder, mlflow_port, artifacts, settings)
+        running.append(one)
+    write_state(state, running)
+    health = {
+        "S3": settings["AWS_ENDPOINT_URL"] + "/healthz",
+        "MLflow": settings["MLFLOW_TRACKING_URI"] + "/health",
+    }
+    for one in running:
+        wait(one, health[one.name], folder / "logs" / f"{one.name.lower()}.log")
+        print(f"{one.name} answers at {health[one.name].rsplit('/', 1)[0]}")
+    create_bucket(bucket, settings)
+
+
+def down(root: Path) -> None:
+    """Stop what `up` started, and nothing else."""
+    state = root / ".local" / "services.json"
+    for one in read_state(state):
+        print(f"{one.name} {'stopped' if stop(one) else 'was not running'}")
+    state.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("action", choices=["up", "down"])
+    action = parser.parse_args().action
+    try:
+        (up if action == "up" else down)(Path.cwd())
+    except ServiceError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Refit on all rows, turn the pipeline into a serving folder, prove that it answers the same.
+
+$ python -m stages.deploy
+
+Reads prepared/, model/candidate/ and reports/metrics.json; writes model/final/pipeline.pkl (the
+refitted PyCaret pipeline, for analysis) and model/serving/ (what the server pulls: the graph and
+its manifest). The md5 of model/serving/ in `dvc.lock` is the model's version.
+"""
+
+import hashlib
+import json
+import pickle
+import shutil
+import sys
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from app.manifest import MANIFEST, Example, Manifest, Parity
+from app.model import Model
+from stages.evaluate import METRICS, answers
+from stages.experiment import one_thread, save, start
+from stages.export import NotConvertible, to_onnx
+from stages.export.proof import edge_rows, parity
+from stages.fingerprint import md5
+from stages.params import Params, read
+from stages.prepare import PREPARED
+from stages.registry import register
+from stages.schema import TEST, TRAIN, Schema, model_frame, read_prepared
+from stages.tracking import Tracking
+from stages.train import CANDIDATE_FOLDER
+
+FINAL = Path("model/final")
+SERVING = Path("model/serving")
+DRAFT = Path("model/.serving")
+FILES = {"onnx": "model.onnx", "pycaret": "model.pkl"}
+LIBRARIES = (
+    "catboost",
+    "lightgbm",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+    "pycaret",
+    "scikit-learn",
+    "skl2onnx",
+    "xgboost-cpu",
+)
+
+
+def convert(pipeline: Any, schema: Schema, runtime: str) -> bytes:
+    """The fitted pipeline as the server opens it: an ONNX graph, or a pickle for `pycaret`.
+
+    Raises:
+        NotConvertible: a step or the estimator has no exact counterpart in ONNX.
+    """
+    if runtime == "pycaret":
+        return pickle.dumps({"pipeline": pipeline, "columns": schema.columns}, protocol=5)
+    graph = to_onnx(pipeline, schema.features, schema.columns, schema.task, len(schema.classes))
+    return bytes(graph.SerializeToString(deterministic=True))
+
+
+def as_table(frame: pd.DataFrame, schema: Schema) -> pa.Table:
+    """Pipeline columns as the server receives them, under the user's names."""
+    named = frame.set_axis(schema.names, axis="columns")
+    return pa.Table.from_pandas(named, preserve_index=False)
+
+
+def prove(pipeline: Any, model: Model, X: pd.DataFrame, schema: Schema, tolerance: float) -> Parity:
+    """Compare the served model with the fitted pipeline on the holdout and on edge rows.
+
+    Args:
+        pipeline: the fitted pipeline.
+        model: the server's own model, opened from the folder to be deployed.
+        X: the holdout's features.
+        schema: the tables' schema.
+        tolerance: `deploy.parity`.
+    """
+    edges = edge_rows(X, schema.features, schema.columns, pipeline)
+    measured = []
+    for rows in (X, edges):
+        fitted, probabilities = answers(pipeline, rows)
+        served = model.predict_table(as_table(rows, schema))
+        if schema.task == "regression":
+            measured.append(parity(np.asarray(fitted, float), served.values, tolerance))
+            continue
+        index = {label: i for i, label in enumerate(schema.classes)}
+        none = np.empty((len(rows), 0))
+        measured.append(
+            parity(
+                none if probabilities is None else probabilities,
+                none if served.probabilities is None else served.probabilities,
+                tolerance,
+                np.asarray(fitted, np.int64),
+                np.array([index[label] for label in served.values], np.int64),
+            )
+        )
+    return Parity(
+        rows=sum(one.rows for one in measured),
+        max_relative=max(one.max_relative for one in measured),
+        mislabelled=sum(one.mislabelled for one in measured),
+        tolerance=tolerance,
+    )
+
+
+def raw_record(row: pd.Series, schema: Schema) -> dict[str, Any]:
+    """One prepared row as a client would send it in JSON."""
+    record: dict[str, Any] = {}
+    for feature in schema.features:
+        value = row[feature.name]
+        if pd.isna(value):
+            record[feature.name] = None
+        elif feature.kind == "boolean":
+            record[feature.name] = bool(value)
+        elif feature.kind == "date":
+            record[feature.name] = value.isoformat()
+        else:
+            record[feature.name] = value if feature.kind == "category" else float(value)
+    return record
+
+
+def describe(
+    params: Params, schema: Schema, content: bytes, example: Example, proof: Parity
+) -> Manifest:
+    """The manifest of a serving folder."""
+    base, runtime = params.base, params.deploy.runtime
+    return Manifest(
+        name=base.name,
+        task=base.task,
+        target=base.target,
+        classes=schema.classes,
+        features=schema.features,
+        missing_values=schema.missing_values,
+        runtime=runtime,
+        file=FILES[runtime],
+        sha256=hashlib.sha256(content).hexdigest(),
+        metrics=json.loads(METRICS.read_text())["model"],
+        lineage={
+            "data": {"path": base.path, "md5": schema.data_md5},
+            "prepared": {"md5": md5(PREPARED)},
+            "params": params.model_dump(),
+            "libraries": {name: version(name) for name in LIBRARIES},
+        },
+        parity=proof,
+        example=example,
+    )
+
+
+def draft(manifest: Manifest, content: bytes) -> None:
+    """Write the serving folder beside its final place."""
+    shutil.rmtree(DRAFT, ignore_errors=True)
+    DRAFT.mkdir(parents=True)
+    (DRAFT / manifest.file).write_bytes(content)
+    (DRAFT / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+
+
+def main() -> None:
+    """Run the stage."""
+    params = read("deploy")
+    schema = Schema.read(PREPARED)
+    train = read_prepared(PREPARED / TRAIN, schema)
+    test = read_prepared(PREPARED / TEST, schema)
+    candidate = joblib.load(CANDIDATE_FOLDER / "pipeline.pkl")
+    warnings.filterwarnings("ignore", module="pycaret|sklearn|joblib")  # shown to no one's use
+    with one_thread():
+        experiment = start(train, test, schema, params.train, params.base.seed, logger=None)
+        pipeline = experiment.finalize_model(candidate.steps[-1][1])
+        FINAL.mkdir(parents=True, exist_ok=True)
+        save(experiment, pipeline, FINAL / "pipeline.pkl")
+        try:
+            content = convert(pipeline, schema, params.deploy.runtime)
+        except NotConvertible as error:
+            sys.exit(f"deploy: {error}")
+        complete = test[schema.names].notna().all(axis="columns")
+        row = test[complete].iloc[0] if complete.any() else test.iloc[0]
+        tolerance = params.deploy.parity
+        unproven = Parity(rows=0, max_relative=0.0, mislabelled=0, tolerance=tolerance)
+        example = Example(record=raw_record(row, schema), prediction=0.0)
+        draft(describe(params, schema, content, example, unproven), content)
+        model = Model.load(DRAFT)
+        proof = prove(pipeline, model, model_frame(test, schema), schema, tolerance)
+    if proof.max_relative > tolerance or proof.mislabelled:
+        shutil.rmtree(DRAFT)
+        sys.exit(
+            f"deploy: the served model is not the fitted one: over {proof.rows} rows the largest "
+            f"relative difference is {proof.max_relative:.3g} (deploy.parity allows "
+            f"{tolerance:.3g}), {proof.mislabelled} rows get another class. Nothing is deployed. "
+            "Set deploy.runtime to pycaret to serve the fitted pipeline itself."
+        )
+    answer = model.predict(model.pack_records([example.record]))
+    probabilities = None
+    if answer.probabilities is not None:
+        probabilities = tuple(answer.probabilities[0].tolist())
+    example = Example(
+        record=example.record,
+        prediction=answer.values.tolist()[0],
+        probabilities=probabilities,
+    )
+    manifest = describe(params, schema, content, example, proof)
+    draft(manifest, content)
+    Model.load(DRAFT).self_test()
+    shutil.rmtree(SERVING, ignore_errors=True)
+    DRAFT.rename(SERVING)
+    log(manifest)
+    print(
+        f"deploy: {manifest.name} {md5(SERVING)}: {len(content) / 1e6:.1f} MB of "
+        f"{manifest.runtime}, within {proof.max_relative:.1e} of the fitted pipeline on "
+        f"{proof.rows} rows"
+    )
+
+
+def log(manifest: Manifest) -> None:
+    """Add the version and its parity to the training's run; mirror it in the registry."""
+    tracking = Tracking(manifest.name)
+    run = tracking.find(md5(CANDIDATE_FOLDER))
+    if run is None:
+        return
+    proof = {
+        "parity.max_relative": manifest.parity.max_relative,
+        "parity.rows": manifest.parity.rows,
+    }
+    tracking.log(run.info.run_id, metrics=proof, tags={"version_md5": md5(SERVING)})
+    register(tracking, run, SERVING, manifest, md5(SERVING))
+    tracking.add_stage(run, "deploy")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""PyCaret behind one door: the only module that sets up its experiments."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from app.manifest import Task
+from stages.params import Train
+from stages.schema import Schema, encode_target, model_frame
+
+# Attributes of a fitted CatBoost model that hold the time, a random id or timings.
+VOLATILE = ("train_finish_time", "model_guid", "training", "output_options")
+TARGET = "target_"  # the target's name inside PyCaret; never a feature's safe name
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for each estimator, so that no result depends on the number of cores.
+
+    Folds may still run side by side. Memory mapping is off: PyCaret changes arrays in place
+    and dies on read-only ones.
+    """
+    with threadpool_limits(1), joblib.parallel_config(max_nbytes=None):
+        yield
+
+
+def start(
+    train: pd.DataFrame, test: pd.DataFrame, schema: Schema, params: Train, seed: int, logger: Any
+) -> Any:
+    """Set up PyCaret's experiment.
+
+    Args:
+        train: prepared rows to fit and cross-validate on.
+        test: prepared holdout rows; PyCaret only fits on them in `finalize_model`.
+        schema: the tables' schema.
+        params: the block `train`.
+        seed: of the folds, the estimators and the search.
+        logger: PyCaret's event logger, or None.
+
+    Returns:
+        A `RegressionExperiment` or `ClassificationExperiment`.
+    """
+    os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)  # else ./logs.log
+    from pycaret.classification import ClassificationExperiment
+    from pycaret.regression import RegressionExperiment
+
+    make = {"regression": RegressionExperiment, "classification": ClassificationExperiment}
+    experiment = make[schema.task]()
+    experiment.setup(
+        data=table(train, schema),
+        test_data=table(test, schema),
+        target=TARGET,
+        index=False,
+        **column_kinds(schema),
+        **folds(train, schema, params.folds),
+        **preprocessing(params, schema.task),
+        session_id=seed,
+        n_jobs=1,
+        memory=False,
+        html=False,
+        verbose=False,
+        system_log=False,
+        log_experiment=logger or False,
+        experiment_name="train",
+    )
+    # One thread inside an estimator, n_jobs folds side by side: the other way round, or both
+    # at once, is up to fifty times slower.
+    experiment.n_jobs_param = params.n_jobs
+    return experiment
+
+
+def table(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Features under safe names and the target, as PyCaret takes them."""
+    return model_frame(frame, schema).assign(**{TARGET: encode_target(frame, schema)})
+
+
+def column_kinds(schema: Schema) -> dict[str, list[str] | None]:
+    """PyCaret's lists of columns by kind; booleans are numbers to it."""
+    kinds = {
+        "numeric_features": {"number", "boolean"},
+        "categorical_features": {"category"},
+        "date_features": {"date"},
+    }
+    pairs = list(zip(schema.columns, schema.features, strict=True))
+    return {
+        argument: [column for column, feature in pairs if feature.kind in wanted] or None
+        for argument, wanted in kinds.items()
+    }
+
+
+def folds(train: pd.DataFrame, schema: Schema, count: int) -> dict[str, Any]:
+    """Cross-validation by the same notion as the holdout."""
+    if schema.strategy == "group":
+        groups = train[schema.split_column].to_numpy()
+        return {"fold": count, "fold_strategy": "groupkfold", "fold_groups": groups}
+    if schema.strategy == "time":
+        return {"fold": count, "fold_strategy": "timeseries", "data_split_shuffle": False}
+    stratify = schema.task == "classification"
+    return {
+        "fold": count,
+        "fold_strategy": "stratifiedkfold" if stratify else "kfold",
+        "fold_shuffle": True,
+    }
+
+
+def preprocessing(params: Train, task: Task) -> dict[str, Any]:
+    """`train.preprocess` in the words of PyCaret's `setup`."""
+    wanted = params.preprocess
+    arguments: dict[str, Any] = {
+        "numeric_imputation": wanted.numeric_imputation,
+        "categorical_imputation": wanted.categorical_imputation,
+        "max_encoding_ohe": wanted.max_encoding_ohe,
+        "low_variance_threshold": wanted.low_variance_threshold,
+    }
+    if wanted.normalize is not None:
+        arguments |= {"normalize": True, "normalize_method": wanted.normalize}
+    if wanted.transformation is not None:
+        arguments |= {"transformation": True, "transformation_method": wanted.transformation}
+    if wanted.multicollinearity_threshold is not None:
+        arguments |= {
+            "remove_multicollinearity": True,
+            "multicollinearity_threshold": wanted.multicollinearity_threshold,
+        }
+    if wanted.pca_components is not None:
+        arguments |= {"pca": True, "pca_components": wanted.pca_components}
+    if wanted.polynomial_degree is not None:
+        arguments |= {"polynomial_features": True, "polynomial_degree": wanted.polynomial_degree}
+    if wanted.feature_selection is not None:
+        arguments |= {
+            "feature_selection": True,
+            "n_features_to_select": wanted.feature_selection,
+        }
+    if task == "regression" and wanted.transform_target is not None:
+        arguments |= {
+            "transform_target": True,
+            "transform_target_method": wanted.transform_target,
+        }
+    if task == "classification":
+        arguments["fix_imbalance"] = wanted.fix_imbalance
+    return arguments
+
+
+def save(experiment: Any, pipeline: Any, path: Path) -> None:
+    """Write a fitted pipeline with PyCaret's `save_model`; equal pipelines give equal bytes."""
+    forget_time(pipeline)
+    experiment.save_model(pipeline, str(path.with_suffix("")), verbose=False)
+
+
+def forget_time(estimator: Any) -> None:
+    """Remove from every CatBoost model inside what differs between two equal trainings."""
+    if hasattr(estimator, "get_metadata"):
+        metadata = estimator.get_metadata()
+        for key in set(VOLATILE) & set(metadata.keys()):
+            del metadata[key]
+        return
+    parts = [step for _, step in getattr(estimator, "steps", [])]
+    parts += list(getattr(estimator, "estimators_", []))
+    parts += [
+        getattr(estimator, name)
+        for name in ("final_estimator_", "estimator_", "estimator", "transformer")
+        if hasattr(estimator, name)
+    ]
+    for part in np.ravel(np.array(parts, dtype=object)):
+        forget_time(part)

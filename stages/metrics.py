@@ -1,0 +1,102 @@
+"""The holdout's metrics, by scikit-learn's definitions, and the gate that reads them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn import metrics
+
+from app.manifest import Task
+from stages.params import Gate
+
+HIGHER_IS_BETTER = {
+    "rmse": False,
+    "mae": False,
+    "r2": True,
+    "mape": False,
+    "accuracy": True,
+    "balanced_accuracy": True,
+    "f1": True,
+    "roc_auc": True,
+    "log_loss": False,
+}
+
+
+def score(
+    task: Task, actual: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray | None
+) -> dict[str, float]:
+    """Metrics of one set of predictions.
+
+    Args:
+        task: regression or classification.
+        actual: the targets, shape (rows,): values, or class indices.
+        predicted: the answers, same shape and meaning.
+        probabilities: shape (rows, classes), or None where the estimator gives none.
+
+    Returns:
+        Regression: rmse and mae in the target's unit, r2, mape as a fraction. Classification:
+        accuracy, balanced_accuracy, f1 (macro) and, with probabilities, roc_auc (one class
+        against the rest, macro) and log_loss (natural logarithm).
+    """
+    if task == "regression":
+        return {
+            "rmse": float(np.sqrt(metrics.mean_squared_error(actual, predicted))),
+            "mae": float(metrics.mean_absolute_error(actual, predicted)),
+            "r2": float(metrics.r2_score(actual, predicted)),
+            "mape": float(metrics.mean_absolute_percentage_error(actual, predicted)),
+        }
+    scores = {
+        "accuracy": float(metrics.accuracy_score(actual, predicted)),
+        "balanced_accuracy": float(metrics.balanced_accuracy_score(actual, predicted)),
+        "f1": float(metrics.f1_score(actual, predicted, average="macro", zero_division=0.0)),
+    }
+    if probabilities is not None:
+        labels = np.arange(probabilities.shape[1])
+        binary = len(labels) == 2
+        scores["roc_auc"] = float(
+            metrics.roc_auc_score(
+                actual,
+                probabilities[:, 1] if binary else probabilities,
+                multi_class="raise" if binary else "ovr",
+                labels=None if binary else labels,
+            )
+        )
+        scores["log_loss"] = float(metrics.log_loss(actual, probabilities, labels=labels))
+    return scores
+
+
+def gate(scores: Mapping[str, Any], wanted: Gate) -> list[str]:
+    """Why a model may not be deployed; empty when it may.
+
+    Args:
+        scores: `reports/metrics.json`: the blocks `model` and `baseline`.
+        wanted: the block `evaluate.gate`.
+
+    Raises:
+        ValueError: `gate.metric` is not among the metrics of this task.
+    """
+    metric, model = wanted.metric, scores["model"]
+    if metric not in model:
+        raise ValueError(
+            f"evaluate.gate.metric: {metric!r} is not measured here; there are {sorted(model)}."
+        )
+    higher = HIGHER_IS_BETTER[metric]
+    bounds = {"the limit evaluate.gate.limit": wanted.limit}
+    if wanted.beat_baseline:
+        bounds |= {
+            f"the {name} baseline": values.get(metric)
+            for name, values in scores["baseline"].items()
+        }
+    reasons = []
+    for name, bound in bounds.items():
+        if bound is None:
+            continue
+        shortfall = bound - model[metric] if higher else model[metric] - bound
+        if shortfall > 0:
+            share = f" ({shortfall / abs(bound):.1%})" if bound else ""
+            side = "below" if higher else "above"
+            reasons.append(
+                f"{metric} {model[metric]:.6g} is {side} {name}, {bound:.6g}, "
+                f"by {shortfall:.6g}{share}"
+            )
+    return reasons

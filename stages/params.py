@@ -1,0 +1,157 @@
+"""`params.yaml` as one strict type; a stage sees only the keys that `dvc.yaml` declares for it."""
+
+import sys
+from typing import Annotated, Any, Literal, TypeVar
+
+import dvc.api
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.manifest import Task
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Scaler = Literal["zscore", "minmax", "maxabs", "robust"]
+Power = Literal["yeo-johnson", "quantile"]
+
+
+class Block(BaseModel):
+    """A block of `params.yaml`: every key is required, none is unknown, types are exact."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Base(Block):
+    """The table and the question asked of it."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    path: Annotated[str, Field(pattern=r"^data/.+\.(csv|csv\.gz|parquet)$")]
+    target: Annotated[str, Field(min_length=1)]
+    task: Task
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Split(Block):
+    """How the holdout is set aside."""
+
+    strategy: Literal["random", "stratified", "group", "time"]
+    column: str | None
+    test_size: Share
+
+
+class Prepare(Block):
+    """What the prepare stage is told."""
+
+    drop: list[str]
+    id: str | None
+    missing: list[str]
+    split: Split
+
+
+class Tune(Block):
+    """The hyperparameter search."""
+
+    iterations: Annotated[int, Field(ge=0)]
+    library: Literal["random", "optuna"]
+
+
+class Preprocess(Block):
+    """PyCaret's preprocessing switches."""
+
+    numeric_imputation: Literal["mean", "median", "mode"] | float
+    categorical_imputation: str
+    max_encoding_ohe: Annotated[int, Field(ge=-1)]
+    normalize: Scaler | None
+    transformation: Power | None
+    transform_target: Power | None
+    low_variance_threshold: Annotated[float, Field(ge=0)] | None
+    multicollinearity_threshold: Share | None
+    pca_components: Annotated[int, Field(ge=1)] | Share | None
+    polynomial_degree: Annotated[int, Field(ge=2, le=5)] | None
+    feature_selection: Share | None
+    fix_imbalance: bool
+
+
+class Train(Block):
+    """What the train stage is told."""
+
+    models: Annotated[list[str], Field(min_length=1)]
+    folds: Annotated[int, Field(ge=2)]
+    sort: str
+    tune: Tune
+    blend: Annotated[int, Field(ge=0)]
+    preprocess: Preprocess
+    budget_minutes: Annotated[float, Field(gt=0)] | None
+    n_jobs: Annotated[int, Field(ge=1)]
+
+
+class Gate(Block):
+    """What a model must reach before it is deployed."""
+
+    metric: str
+    limit: float | None
+    beat_baseline: bool
+
+
+class Evaluate(Block):
+    """What the evaluate stage is told."""
+
+    gate: Gate
+
+
+class Deploy(Block):
+    """What the deploy stage is told."""
+
+    runtime: Literal["onnx", "pycaret"]
+    parity: Annotated[float, Field(gt=0)]
+
+
+class Params(Block):
+    """`params.yaml`."""
+
+    base: Base
+    prepare: Prepare
+    train: Train
+    evaluate: Evaluate
+    deploy: Deploy
+
+
+AnyBlock = TypeVar("AnyBlock", bound=Block)
+
+
+def only(block: AnyBlock, declared: dict[str, Any]) -> AnyBlock:
+    """The block with just its declared keys; reading another one raises AttributeError."""
+    values: dict[str, Any] = {}
+    for key, value in declared.items():
+        known = getattr(block, key)
+        values[key] = only(known, value) if isinstance(known, Block) else known
+    return type(block).model_construct(**values)
+
+
+def validate(raw: dict[str, Any]) -> Params:
+    """Check the whole of `params.yaml`.
+
+    Raises:
+        ValueError: naming each key that is unknown, missing or has an impossible value.
+    """
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in problem["loc"] if not _is_tag(part))
+            shown = "" if problem["type"] == "missing" else f" (it is {problem['input']!r})"
+            lines.append(f"  {key}: {problem['msg']}{shown}")
+        raise ValueError("params.yaml:\n" + "\n".join(dict.fromkeys(lines))) from error
+
+
+def _is_tag(part: str | int) -> bool:
+    """Whether a part of an error's place is Pydantic's name for a union's branch, not a key."""
+    return isinstance(part, str) and (part in {"float", "int"} or "[" in part or "(" in part)
+
+
+def read(stage: str) -> Params:
+    """The parameters that `dvc.yaml` declares for a stage; ends the run when one is wrong."""
+    try:
+        params = validate(dvc.api.params_show())
+    except ValueError as error:
+        sys.exit(str(error))
+    return only(params, dvc.api.params_show(stages=stage))

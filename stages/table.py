@@ -1,0 +1,146 @@
+"""Reading a user's table: text to typed columns, with every doubt named by row and column."""
+
+import csv
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from app.manifest import Kind
+
+# A column is read as a number, boolean or date when at least this share of its values is one;
+# the rest are then mistakes to report. Below it, the column is a category.
+MOSTLY = 0.95
+SHOWN = 20
+BOOLEANS = {"true": 1.0, "false": 0.0}
+ISO_DATE = r"\d{4}-\d{2}-\d{2}"
+
+
+class TableError(ValueError):
+    """The table cannot be used as it is; the message lists column, row and value."""
+
+
+def read_table(path: Path, missing: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV or Parquet table.
+
+    Args:
+        path: the file.
+        missing: texts that mean "no value" in a CSV, beside the empty cell.
+
+    Returns:
+        CSV: every cell as text (object), NaN where missing. Parquet: the file's own types.
+
+    Raises:
+        TableError: the file is missing, empty, not what its name says, or repeats a column.
+    """
+    if not path.exists():
+        raise TableError(
+            f"{path} does not exist. Check base.path, or fetch the data with `dvc pull`."
+        )
+    try:
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            refuse_repeated(header(path), path)
+            frame = pd.read_csv(
+                path,
+                dtype=str,
+                keep_default_na=False,
+                na_values=["", *missing],
+                encoding="utf-8-sig",
+                index_col=False,
+            )
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, OSError, csv.Error) as error:
+        raise TableError(f"{path} cannot be read: {error}") from error
+    refuse_repeated([str(name) for name in frame.columns], path)
+    if frame.empty:
+        raise TableError(f"{path} has a header but no row.")
+    return frame.set_axis([str(name) for name in frame.columns], axis="columns")
+
+
+def header(path: Path) -> list[str]:
+    """The first line of a CSV, before pandas renames repeated columns."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        return next(csv.reader(file), [])
+
+
+def refuse_repeated(names: Sequence[str], path: Path) -> None:
+    """Raise TableError when two columns share a name."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise TableError(f"{path}: columns named twice: {', '.join(map(repr, repeated))}.")
+
+
+def typed(column: pd.Series) -> tuple[Kind, pd.Series]:
+    """Find a column's kind and convert its values.
+
+    Args:
+        column: text or typed values, NaN where missing.
+
+    Returns:
+        The kind, and the values: number and boolean float64, date datetime64[ns] (UTC,
+        without zone), category object of str; NaN or NaT where missing.
+
+    Raises:
+        TableError: a column mostly of one kind has values that are not, or infinite ones.
+    """
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "boolean", column.astype("float64")
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return "number", refuse_infinite(column.astype("float64"))
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return "date", dates(column)
+    text = column.astype(object).where(column.notna(), np.nan)
+    present = text.dropna().map(str)
+    if present.empty:
+        return "number", text.astype("float64")
+    if present.str.lower().isin(BOOLEANS).mean() >= MOSTLY:
+        values = present.str.lower().map(BOOLEANS)
+        refuse(present[values.isna()], "true or false")
+        return "boolean", values.reindex(text.index)
+    numbers = pd.to_numeric(present, errors="coerce")
+    if numbers.notna().mean() >= MOSTLY:
+        refuse(present[numbers.isna()], "a number")
+        # Python's own conversion: the nearest double, as the server reads it
+        return "number", refuse_infinite(present.map(float).reindex(text.index))
+    if present.str.match(ISO_DATE).mean() >= MOSTLY:
+        moments = dates(present)
+        refuse(present[moments.isna()], "a date such as 2024-12-31 or 2024-12-31T23:59:59")
+        return "date", moments.reindex(text.index)
+    return "category", present.reindex(text.index)
+
+
+def dates(column: pd.Series) -> pd.Series:
+    """Moments as datetime64[ns], in UTC without zone; NaT where a text is no date."""
+    moments = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
+    return moments.dt.tz_localize(None).astype("datetime64[ns]")
+
+
+def refuse_infinite(column: pd.Series) -> pd.Series:
+    """The column, unless it holds an infinite number."""
+    refuse(column[np.isinf(column)], "a finite number")
+    return column
+
+
+def refuse(bad: pd.Series, wanted: str) -> None:
+    """Raise TableError listing the values that are not what their column holds.
+
+    Args:
+        bad: the offending values; the index counts data rows from 0.
+        wanted: what a value should have been.
+    """
+    if bad.empty:
+        return
+    shown = zip(bad.index[:SHOWN].tolist(), bad[:SHOWN], strict=True)
+    lines = [f"  column {bad.name!r}, row {row + 1}: {value!r}" for row, value in shown]
+    more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+    raise TableError(
+        f"{len(bad)} value(s) of column {bad.name!r} are not {wanted} (rows count from 1 after "
+        "the header):\n" + "\n".join(lines) + more + "\nMend the table, or list a text that "
+        "means 'no value' in prepare.missing, or drop the column in prepare.drop."
+    )

@@ -1,0 +1,277 @@
+"""MLflow beside the pipeline: one parent run per training, found again by content.
+
+Nothing here is an input of a stage. Where the tracking server does not answer, the stage goes
+on and says loudly what was not logged; a run that lost a write is never marked as finished.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import mlflow
+import yaml
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from mlflow.utils.time import get_current_time_millis
+from pycaret.loggers.base_logger import BaseLogger
+
+Result = TypeVar("Result")
+
+# MLflow's own defaults retry for minutes; the pipeline must not hang on a dead server.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+PARAM_LENGTH = 500
+CANDIDATE = "candidate_md5"
+STAGES = "stages"
+
+
+class Tracking:
+    """Writes to MLflow that never stop a stage.
+
+    Attributes:
+        lost: why logging ended, once a write has failed; None while all is well.
+    """
+
+    def __init__(self, experiment: str) -> None:
+        self.lost: str | None = None
+        for name, value in PATIENCE.items():
+            os.environ.setdefault(name, value)
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            self._lose(
+                "MLFLOW_TRACKING_URI is not set (activate the environment: `. .venv/bin/activate`)"
+            )
+            return
+        self.client = MlflowClient()
+        self.experiment_id = self.attempt(lambda: self._experiment(experiment))
+
+    def _experiment(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        try:
+            return str(self.client.create_experiment(name))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return str(self.client.get_experiment_by_name(name).experiment_id)  # another run's
+
+    def attempt(self, write: Callable[[], Result]) -> Result | None:
+        """Do one write; after the first failure, none."""
+        if self.lost is not None:
+            return None
+        try:
+            return write()
+        except (MlflowException, OSError) as error:
+            self._lose(str(error).splitlines()[0])
+            return None
+
+    def _lose(self, reason: str) -> None:
+        self.lost = reason
+        print(
+            f"MLFLOW: NOT LOGGED from here on: {reason}\n"
+            "MLFLOW: the pipeline goes on; its outputs do not depend on tracking. To log this "
+            "run, start the server (`make up`) and repeat it with `dvc repro --force`.",
+            file=sys.stderr,
+        )
+
+    def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str | None:
+        """Open a run; returns its id, or None when tracking is lost."""
+        if parent is not None:
+            tags = {**tags, "mlflow.parentRunId": parent}
+        run = self.attempt(
+            lambda: self.client.create_run(self.experiment_id, tags=dict(tags), run_name=name)
+        )
+        return None if run is None else str(run.info.run_id)
+
+    def log(
+        self,
+        run_id: str | None,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        step: int = 0,
+    ) -> None:
+        """Write params, metrics and tags of a run in one request."""
+        now = get_current_time_millis()
+        self.attempt(
+            lambda: self.client.log_batch(
+                run_id,
+                metrics=[Metric(k, float(v), now, step) for k, v in (metrics or {}).items()],
+                params=[Param(k, str(v)[:PARAM_LENGTH]) for k, v in (params or {}).items()],
+                tags=[RunTag(k, v) for k, v in (tags or {}).items()],
+            )
+        )
+
+    def log_file(self, run_id: str | None, path: Path, folder: str | None = None) -> None:
+        """Store a file as an artifact."""
+        self.attempt(lambda: self.client.log_artifact(run_id, str(path), folder))
+
+    def log_dataset(self, run_id: str | None, name: str, md5: str, schema: str, rows: int) -> None:
+        """Record what a run read: hash, shape and schema; never the rows."""
+        dataset = Dataset(
+            name=name,
+            digest=md5[:32],
+            source_type="dvc",
+            source=f'{{"path": "{name}", "md5": "{md5}"}}',
+            schema=schema,
+            profile=f'{{"num_rows": {rows}}}',
+        )
+        self.attempt(lambda: self.client.log_inputs(run_id, datasets=[DatasetInput(dataset)]))
+
+    def finish(self, run_id: str | None, status: str = "FINISHED") -> None:
+        """Close a run; one that lost a write stays open and so never poses as complete."""
+        self.attempt(lambda: self.client.set_terminated(run_id, status))
+
+    def find(self, candidate_md5: str) -> Run | None:
+        """The newest finished parent run that made a candidate; of this experiment if any did."""
+        runs = self.attempt(
+            lambda: self.client.search_runs(
+                [self.experiment_id],
+                f"tags.{CANDIDATE} = '{candidate_md5}' and attributes.status = 'FINISHED'",
+                order_by=["attributes.start_time DESC"],
+            )
+        )
+        if runs is None:
+            return None
+        if not runs:
+            self._lose(f"no finished training run is tagged {CANDIDATE}={candidate_md5}")
+            return None
+        name = os.environ.get("DVC_EXP_NAME", "")
+        return next(
+            (run for run in runs if run.data.tags.get("dvc.experiment", "") == name), runs[0]
+        )
+
+    def add_stage(self, run: Run, stage: str) -> None:
+        """Note on the parent run that a further stage has logged everything."""
+        done = run.data.tags.get(STAGES, "").split()
+        self.log(run.info.run_id, tags={STAGES: " ".join(dict.fromkeys([*done, stage]))})
+
+
+@contextmanager
+def active(tracking: Tracking, run_id: str) -> Iterator[None]:
+    """MLflow's fluent functions write to a run that is already closed."""
+    with mlflow.start_run(run_id=run_id, log_system_metrics=False):
+        yield
+    tracking.finish(run_id)
+
+
+def lineage_tags() -> dict[str, str]:
+    """Where a run comes from: DVC experiment, Git commit, and the data's md5."""
+    tags = {
+        "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
+        "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
+        "mlflow.source.git.commit": git("rev-parse", "HEAD"),
+        "git.dirty": str(bool(git("status", "--porcelain"))).lower(),
+    }
+    pin = Path("data.dvc")
+    if pin.exists():
+        tags["data_md5"] = yaml.safe_load(pin.read_text())["outs"][0]["md5"]
+    return {key: value for key, value in tags.items() if value}
+
+
+def git(*arguments: str) -> str:
+    """What Git says, or nothing where the folder is no repository."""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def flat(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested params as `train.tune.iterations`-like keys."""
+    result: dict[str, Any] = {}
+    for key, value in block.items():
+        if isinstance(value, Mapping):
+            result.update(flat(value, f"{prefix}{key}."))
+        else:
+            result[prefix + key] = value
+    return result
+
+
+class PyCaretLogger(BaseLogger):
+    """PyCaret's events as MLflow runs: `setup` on the parent, one nested run an estimator.
+
+    PyCaret's own MLflow logger reaches into a private list that MLflow no longer has; this one
+    uses the public client. Source of the hooks: `pycaret.loggers.base_logger`.
+    """
+
+    def __init__(self, tracking: Tracking, parent: str | None) -> None:
+        self.tracking = tracking
+        self.parent = parent
+        self.run: str | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PyCaretLogger":
+        """PyCaret copies its experiment; the copies write to the same runs."""
+        return self
+
+    def init_experiment(
+        self, exp_name_log: str, full_name: str | None = None, setup: bool = True, **_: Any
+    ) -> None:
+        """Open the nested run of an estimator."""
+        self.run = self.parent
+        if not setup:
+            self.run = self.tracking.start(full_name or exp_name_log, {}, parent=self.parent)
+
+    def log_params(self, params: Mapping[str, Any], model_name: str | None = None) -> None:
+        """Write the estimator's hyperparameters, or the setup's settings."""
+        prefix = "setup." if self.run == self.parent else ""
+        clean = {prefix + _clean(key): value for key, value in params.items()}
+        self.tracking.log(self.run, params=clean)
+
+    def log_metrics(self, metrics: Mapping[str, float], source: str | None = None) -> None:
+        """Write the means over the folds."""
+        self.tracking.log(self.run, metrics={_clean(key): value for key, value in metrics.items()})
+
+    def set_tags(self, source: str, experiment_custom_tags: Any, runtime: float, **_: Any) -> None:
+        """Say which PyCaret step made the run."""
+        if self.run != self.parent:
+            self.tracking.log(self.run, tags={"step": source}, metrics={"seconds": runtime})
+
+    def log_artifact(self, file: str, type: str = "artifact") -> None:  # noqa: A002 - PyCaret's name
+        """Store PyCaret's tables; its pickles are DVC's business."""
+        if Path(file).suffix == ".html":
+            self.tracking.log_file(self.run, Path(file))
+
+    def log_hpram_grid(self, html_file: str, title: str = "hpram_grid") -> None:
+        """Store the table of a search's trials."""
+        self.tracking.log_file(self.run, Path(html_file))
+
+    def log_sklearn_pipeline(
+        self, experiment: Any, prep_pipe: Any, model: Any, path: str | None = None
+    ) -> None:
+        """Write the score of each fold as a step of the metric."""
+        for entry in reversed(experiment._master_model_container):
+            if _same(entry["model"], model):
+                folds = entry["scores"].drop(index=["Mean", "Std"], errors="ignore")
+                for step, row in enumerate(folds.to_dict("records")):
+                    metrics = {f"fold_{_clean(key)}": value for key, value in row.items()}
+                    self.tracking.log(self.run, metrics=metrics, step=step)
+                return
+
+    def finish_experiment(self) -> None:
+        """Close the nested run."""
+        if self.run is not None and self.run != self.parent:
+            self.tracking.finish(self.run)
+            self.run = self.parent
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two estimators are of one kind with the same hyperparameters."""
+    return type(one) is type(other) and str(one) == str(other)
+
+
+def _clean(name: str) -> str:
+    """A name that MLflow accepts for params and metrics."""
+    return "".join(sign if sign.isalnum() or sign in "_-. /" else "_" for sign in name)
+
+
+def add_figures(tracking: Tracking, run_id: str, figures: Mapping[str, Any]) -> None:
+    """Store Matplotlib figures as PNG artifacts under `plots/`."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, figure in figures.items():
+            path = Path(folder) / f"{name}.png"
+            figure.savefig(path, dpi=110, bbox_inches="tight")
+            tracking.log_file(run_id, path, "plots")

@@ -1,0 +1,77 @@
+"""Real services for the tests, on ports and in folders of their own."""
+
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local import services
+
+KEY, SECRET, BUCKET = "test-key", "test-secret", "tests"
+
+
+@dataclass(frozen=True)
+class S3:
+    """An S3 server of the tests' own."""
+
+    endpoint: str
+    bucket: str = BUCKET
+    key_id: str = KEY
+    secret: str = SECRET
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which boto3, DVC and MLflow find it."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` neighbouring ports that are free now, below the ephemeral range."""
+    for _ in range(100):
+        base = random.randrange(12_000, 32_000 - count)
+        with ExitStack() as stack:
+            try:
+                for port in range(base, base + count):
+                    one = stack.enter_context(closing(socket.socket()))
+                    one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return base
+    raise RuntimeError(f"no {count} neighbouring free ports found")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """SeaweedFS with one bucket, for the whole session."""
+    folder = tmp_path_factory.mktemp("s3")
+    port = free_ports(services.S3_PORTS)
+    started, log = services.start_s3(folder, port, KEY, SECRET)
+    server = S3(f"http://127.0.0.1:{port}")
+    try:
+        services.wait(started, f"{server.endpoint}/healthz", log)
+        services.create_bucket(BUCKET, server.environment())
+        yield server
+    finally:
+        services.stop(started)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an MLflow server with SQLite and its artifacts in the tests' S3."""
+    folder: Path = tmp_path_factory.mktemp("mlflow")
+    port = free_ports(1)
+    started, log = services.start_mlflow(folder, port, f"s3://{s3.bucket}/mlflow", s3.environment())
+    url = f"http://127.0.0.1:{port}"
+    try:
+        services.wait(started, f"{url}/health", log)
+        yield url
+    finally:
+        services.stop(started)
