@@ -3,16 +3,17 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 from app.manifest import Class, Example, Manifest
-from app.packing import Packed, pack
 from app.records import RecordPacker
-from app.runtime import Runtime, open_graph
+from app.runtime import Floats, Packed, Runtime, open_graph
 
 # A graph's working memory grows with the rows of a call; this bounds it.
 ROWS_PER_CALL = 16_384
@@ -33,7 +34,7 @@ class Prediction:
     """
 
     values: npt.NDArray[Any]
-    probabilities: npt.NDArray[np.float64] | None = None
+    probabilities: Floats | None = None
 
 
 class Model:
@@ -42,12 +43,15 @@ class Model:
     Attributes:
         manifest: what the deploy stage wrote about it.
         version: the folder's name: in a server's cache, the md5 that `dvc.lock` names.
+        packer: packs JSON records for it.
+        gives_probabilities: whether its predictions have any.
     """
 
     def __init__(self, manifest: Manifest, version: str, runtime: Runtime) -> None:
         self.manifest = manifest
         self.version = version
-        self.pack_records = RecordPacker(manifest.features).pack
+        self.packer = RecordPacker(manifest.features)
+        self.gives_probabilities = manifest.example.probabilities is not None
         self._runtime = runtime
         self._classes = np.empty(len(manifest.classes), object)
         self._classes[:] = manifest.classes
@@ -96,8 +100,11 @@ class Model:
             values = self._classes[values]
         return Prediction(values, probabilities)
 
-    def predict_table(self, table: pa.Table) -> Prediction:
+    def predict_table(self, table: "pa.Table") -> Prediction:
         """Answer a table that holds the raw columns by name; see `app.packing.pack`."""
+        # A server of JSON alone need not wait for Arrow's import.
+        from app.packing import pack
+
         return self.predict(pack(table, self.manifest.features))
 
     def self_test(self) -> None:
@@ -107,7 +114,7 @@ class Model:
             ModelError: the answer is not the stored one.
         """
         example = self.manifest.example
-        prediction = self.predict(self.pack_records([example.record]))
+        prediction = self.predict(self.packer.pack([example.record]))
         value: Class = prediction.values.tolist()[0]
         wrong = ModelError(
             f"Model {self.version} fails its self-test: the stored answer to its example is "

@@ -1,33 +1,13 @@
 """Typed Arrow columns to the two packed arrays that a model takes (see app/manifest.py)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.manifest import Feature
-
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """The rows of one request, as the model takes them.
-
-    Attributes:
-        numeric: float64, shape (rows, n); NaN where missing. Dates in seconds since 1970 UTC.
-        categorical: int64 codes, shape (rows, m).
-    """
-
-    numeric: Floats
-    categorical: Codes
-
-    def __len__(self) -> int:
-        return len(self.numeric)
+from app.runtime import Codes, Floats, Packed
 
 
 def pack(table: pa.Table, features: Sequence[Feature]) -> Packed:

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from app.manifest import Manifest
-from app.packing import Packed
-from app.runtime import Arrays, Runtime
+from app.runtime import Arrays, Packed, Runtime
 
 # Stands for every category that training did not see.
 UNSEEN = "\N{REPLACEMENT CHARACTER} unseen"

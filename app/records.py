@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from app.errors import Problem
+from app.errors import MAX_ERRORS, Problem, invalid_values, quote
 from app.manifest import Feature
-from app.packing import Packed
+from app.runtime import Packed
 
-MAX_ERRORS = 20
 Record = dict[str, Any]
 
 # The dates that CSV cells may hold too; Python alone would accept more.
@@ -37,8 +36,12 @@ class RecordPacker:
             if feature.kind == "category"
         ]
 
-    def pack(self, records: Sequence[Record]) -> Packed:
+    def pack(self, records: Sequence[Record], first_row: int = 1) -> Packed:
         """Pack records, each a mapping of column to JSON value.
+
+        Args:
+            records: the rows.
+            first_row: number of the first one, for the caller.
 
         Raises:
             Problem: a column is missing or a value does not fit; names rows and columns.
@@ -58,33 +61,25 @@ class RecordPacker:
                 ).reshape(len(records), len(self._categorical)),
             )
         except (KeyError, TypeError, ValueError):
-            raise self._explain(records) from None
+            raise self._explain(records, first_row) from None
 
-    def extra(self, records: Sequence[Record]) -> list[str]:
+    def ignored(self, records: Sequence[Record]) -> list[str]:
         """Name the columns of the records that the model does not read, sorted."""
         width = len(self._names)
         if all(len(record) == width for record in records):  # pack() found every column
             return []
         return sorted({name for record in records for name in record} - self._names)
 
-    def _explain(self, records: Sequence[Record]) -> Problem:
+    def _explain(self, records: Sequence[Record], first_row: int) -> Problem:
         errors: list[dict[str, Any]] = []
-        for row, record in enumerate(records, 1):
+        for row, record in enumerate(records, first_row):
             if not isinstance(record, dict):
-                errors.append({"row": row, "detail": f"{_quote(record)} is not an object"})
+                errors.append({"row": row, "detail": f"{quote(record)} is not an object"})
             else:
                 errors.extend(self._faults(row, record))
             if len(errors) >= MAX_ERRORS:
                 break
-        first = errors[0]
-        where = f"Row {first['row']}" + (
-            f", column {first['column']!r}" if "column" in first else ""
-        )
-        return Problem(
-            "invalid-value",
-            f"{where}: {first['detail']}.",
-            errors=errors[:MAX_ERRORS],
-        )
+        return invalid_values(errors)
 
     def _faults(self, row: int, record: Record) -> list[dict[str, Any]]:
         faults = []
@@ -120,7 +115,7 @@ def category_text(value: object) -> str | None:
         return str(value)
     if isinstance(value, float) and math.isfinite(value):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else str(value)
-    raise ValueError(f"{_quote(value)} is not a category; give a text, or null")
+    raise ValueError(f"{quote(value)} is not a category; give a text, or null")
 
 
 def _code(value: object, codes: dict[str, int]) -> int:
@@ -136,7 +131,7 @@ def _number(value: object) -> float:
         return math.nan
     if (type(value) is float or type(value) is int) and math.isfinite(value):
         return value
-    raise ValueError(f"{_quote(value)} is not a number; give a finite JSON number, or null")
+    raise ValueError(f"{quote(value)} is not a number; give a finite JSON number, or null")
 
 
 def _boolean(value: object) -> float:
@@ -144,27 +139,29 @@ def _boolean(value: object) -> float:
         return math.nan
     if type(value) in (bool, int, float) and value in (0, 1):
         return float(value)
-    raise ValueError(f"{_quote(value)} is not a boolean; give true, false, or null")
+    raise ValueError(f"{quote(value)} is not a boolean; give true, false, or null")
 
 
 def _date(value: object) -> float:
-    if value is None:
-        return math.nan
+    return math.nan if value is None else read_date(value).timestamp()
+
+
+def read_date(value: object) -> datetime:
+    """Read an ISO 8601 date or datetime; without a zone it is UTC.
+
+    Raises:
+        ValueError: it is something else.
+    """
     if isinstance(value, str) and ISO_DATE.fullmatch(value):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError as error:
-            raise ValueError(f"{_quote(value)} is not a date: {error}") from error
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            raise ValueError(f"{quote(value)} is not a date: {error}") from error
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     raise ValueError(
-        f"{_quote(value)} is not a date; give ISO 8601 such as 2024-01-31 or "
+        f"{quote(value)} is not a date; give ISO 8601 such as 2024-01-31 or "
         "2024-01-31T12:00:00Z, or null"
     )
 
 
 _READERS = {"number": _number, "boolean": _boolean, "date": _date}
-
-
-def _quote(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:40] + "…"

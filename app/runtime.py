@@ -1,16 +1,35 @@
 """What runs a model's arithmetic: ONNX Runtime, with the settings that a server needs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from app.packing import Packed
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The rows of one request, as the model takes them.
+
+    Attributes:
+        numeric: float64, shape (rows, n); NaN where missing. Dates in seconds since 1970 UTC.
+        categorical: int64 codes, shape (rows, m).
+    """
+
+    numeric: Floats
+    categorical: Codes
+
+    def __len__(self) -> int:
+        return len(self.numeric)
+
 
 # Numbers, or indices into the manifest's classes; and probabilities, where there are any.
-Arrays = tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]
+Arrays = tuple[npt.NDArray[Any], Floats | None]
 Runtime = Callable[[Packed], Arrays]
 
 

@@ -1,17 +1,27 @@
 """Tiny real models: graphs written by hand, one linear in the numbers, a table per category."""
 
 import hashlib
-from collections.abc import Callable
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import httpx
 import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+import uvicorn
+import yaml
 from onnx import TensorProto, helper, numpy_helper
 
+from app.main import create_app
 from app.manifest import MANIFEST, Example, Feature, Manifest, Parity, Task
+from app.settings import Settings
 
 FEATURES = (
     Feature(name="carat weight", kind="number", minimum=0.2, maximum=5.0),
@@ -23,8 +33,6 @@ EXAMPLE = {"carat weight": 1.5, "cut": "Good", "certified": True, "sold": "2020-
 SECONDS = 1_577_836_800  # 2020-01-01
 # Added for each code of `cut`: Fair, Good, Ideal, unseen, missing.
 CUT = (1.0, 2.0, 3.0, 40.0, 500.0)
-
-BuildModel = Callable[..., Path]
 
 
 def regression_answer(record: dict[str, Any], shift: float = 0.0) -> float:
@@ -140,3 +148,77 @@ def regression(tmp_path: Path) -> Path:
 @pytest.fixture
 def classification(tmp_path: Path) -> Path:
     return write_model(tmp_path / "classification", "classification")
+
+
+def publish(folder: Path, cache: Path, lock_file: Path) -> str:
+    """Lock a model folder as DVC would, and put it in a server's cache; return its version."""
+    entries = [
+        {"md5": hashlib.md5(path.read_bytes()).hexdigest(), "relpath": path.name}
+        for path in sorted(folder.iterdir())
+    ]
+    listing = json.dumps(entries, sort_keys=True).encode()
+    version = hashlib.md5(listing).hexdigest()
+    shutil.copytree(folder, cache / version, dirs_exist_ok=True)
+    (cache / version / ".dir").write_bytes(listing)
+    lock(version, lock_file)
+    return version
+
+
+def lock(version: str, lock_file: Path) -> None:
+    """Write the `dvc.lock` that names a version."""
+    out = {"path": "model/serving", "hash": "md5", "md5": f"{version}.dir", "nfiles": 2}
+    stages = {"deploy": {"cmd": "python -m stages.deploy", "outs": [out]}}
+    lock_file.write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a server whose files are all below `tmp_path`."""
+    monkeypatch.chdir(tmp_path)  # no `.env` of the project
+    return Settings(
+        remote="s3://bucket/prefix",
+        lock_file=tmp_path / "dvc.lock",
+        model_cache=tmp_path / "cache",
+        aws_endpoint_url="http://127.0.0.1:9",  # nothing listens there
+        access_log=False,
+        max_bytes=100_000,
+        max_json_bytes=50_000,
+        max_rows=2_000,
+        max_columns=100,
+    )
+
+
+@contextmanager
+def serve(settings: Settings) -> Iterator[httpx.Client]:
+    """Run a server in this process, on a free port of loopback; give a client of it."""
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(settings), port=0, log_level="error", access_log=False)
+    )
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.005)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def client(settings: Settings, regression: Path) -> Iterator[httpx.Client]:
+    """A client of a server that serves the tiny regression."""
+    publish(regression, settings.model_cache, settings.lock_file)
+    with serve(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def classifier(settings: Settings, classification: Path) -> Iterator[httpx.Client]:
+    """A client of a server that serves the tiny classification."""
+    publish(classification, settings.model_cache, settings.lock_file)
+    with serve(settings) as running:
+        yield running

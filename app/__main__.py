@@ -1,0 +1,41 @@
+"""Runs the server with its settings: `python -m app`."""
+
+import os
+import sys
+import tempfile
+
+import uvicorn
+
+from app.settings import Settings, SettingsError, read_settings
+
+
+def main() -> None:
+    """Read the settings, then serve until told to stop."""
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        sys.exit(str(error))
+    if settings.workers == 1:
+        run(settings)
+        return
+    # The workers add their metrics up in files there; the variable must be set before
+    # prometheus_client is imported.
+    with tempfile.TemporaryDirectory(prefix="serve-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        run(settings)
+
+
+def run(settings: Settings) -> None:
+    """Serve."""
+    uvicorn.run(
+        "app.main:app",
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        access_log=False,  # the application writes its own
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The uploaded rows as CSV, with the predictions appended."""
+
+import csv
+import io
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import orjson
+
+from app.errors import Problem
+from app.model import Model, Prediction
+from app.upload import Upload
+
+ROWS = 16_384  # written in one go
+
+
+def csv_reply(model: Model, upload: Upload, prediction: Prediction) -> bytes:
+    """Append the predictions to the rows that they answer.
+
+    The rows stay as they were sent; where quotes are in play, their cells stay. The new
+    columns are `prediction` and, with probabilities, one `probability_<class>` for each
+    class; a name that the file already has gets an underscore. A number that is not finite
+    becomes an empty cell.
+    """
+    data = _parquet_as_csv(upload.data) if upload.is_parquet else upload.data
+    stream = io.BytesIO(data)
+    records = _plain(stream) if _one_line_per_row(data) else _parsed(stream)
+    header = next(records)
+    end = b"\r\n" if stream.getvalue().find(b"\r\n", 0, len(header) + 2) >= 0 else b"\n"
+    columns = _columns(model, prediction)
+    taken = next(csv.reader([header.decode("utf-8", "surrogateescape")]))
+    pieces = [b",".join([header, *(_free(name, taken) for name, _ in columns)])]
+    rows = len(prediction.values)
+    written = 0
+    for start in range(0, rows, ROWS):
+        cells = [_cells(values[start : start + ROWS]) for _, values in columns]
+        lines = [b",".join(line) for line in zip(islice(records, ROWS), *cells, strict=False)]
+        written += len(lines)
+        pieces += lines
+    if written != rows or next(records, None) is not None:
+        raise Problem(
+            "invalid-csv",
+            "The lines of the file cannot be told apart safely; ask for JSON, or quote its cells.",
+        )
+    return end.join([*pieces, b""])
+
+
+def _one_line_per_row(data: bytes | bytearray) -> bool:
+    return b'"' not in data and b"\n" in data
+
+
+def _plain(stream: io.BytesIO) -> Iterator[bytes]:
+    lines = (line.rstrip(b"\r\n") for line in stream)
+    return filter(None, lines)
+
+
+def _parsed(stream: io.BytesIO) -> Iterator[bytes]:
+    text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="")
+    for cells in filter(None, csv.reader(text)):
+        line.seek(0)
+        line.truncate()
+        writer.writerow(cells)
+        yield line.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _columns(model: Model, prediction: Prediction) -> list[tuple[str, np.ndarray[Any, Any]]]:
+    columns = [("prediction", prediction.values)]
+    if prediction.probabilities is not None:
+        names = [f"probability_{_text(label)}" for label in model.manifest.classes]
+        columns += zip(names, prediction.probabilities.T, strict=True)
+    return columns
+
+
+def _free(name: str, taken: list[str]) -> bytes:
+    while name in taken:
+        name += "_"
+    return _cell(name)
+
+
+def _cells(values: np.ndarray[Any, Any]) -> list[bytes]:
+    if values.dtype == np.float64:
+        numbers = orjson.dumps(values.tolist())[1:-1].replace(b"null", b"")
+        return numbers.split(b",")
+    rendered = {value: _cell(_text(value)) for value in set(values.tolist())}
+    return [rendered[value] for value in values.tolist()]
+
+
+def _text(label: object) -> str:
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _cell(text: str) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([text])
+    return line.getvalue().encode()
+
+
+def _parquet_as_csv(data: bytes | bytearray) -> bytes:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+    from pyarrow import parquet
+
+    sink = pa.BufferOutputStream()
+    try:
+        arrow_csv.write_csv(parquet.read_table(pa.py_buffer(data)), sink)
+    except pa.ArrowException as error:
+        raise Problem(
+            "no-csv-form", f"These rows have no CSV form: {error}. Ask for JSON."
+        ) from error
+    return bytes(sink.getvalue())

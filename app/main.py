@@ -1,0 +1,50 @@
+"""The HTTP application.
+
+$ uvicorn app.main:app
+$ python -m app
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.routing import Route
+
+from app import operations, predict
+from app.observe import Observe
+from app.problems import add_problem_handlers
+from app.service import Service
+from app.settings import Settings, read_settings
+
+ROUTES = [
+    Route("/predict/records", predict.predict_records, methods=["POST"]),
+    Route("/predict", predict.predict, methods=["POST"]),
+    Route("/invocations", predict.invocations, methods=["POST"]),
+    Route("/live", operations.live),
+    Route("/ready", operations.ready),
+    Route("/ping", operations.ping),
+    Route("/health", operations.ping),
+    Route("/model", operations.model),
+    Route("/metrics", operations.metrics),
+    Route("/reload", operations.reload, methods=["POST"]),
+]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application; the settings are read when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.service = Service(settings or read_settings())
+        async with app.state.service.running():
+            yield
+
+    app = FastAPI(title="Predictions", lifespan=lifespan)
+    app.router.routes[:0] = ROUTES
+    add_problem_handlers(app)
+    routes = frozenset(route.path for route in ROUTES)
+    app.add_middleware(Observe, routes=routes)
+    return app
+
+
+app = create_app()

@@ -1,0 +1,74 @@
+"""The JSON bodies of MLflow's scoring protocol, as records."""
+
+from collections import Counter
+from typing import Any
+
+from app.answers import parse_json
+from app.errors import Problem, invalid_values
+from app.records import Record
+
+FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+# Sent beside the rows by MLflow's clients; this service has no use for them.
+TOLERATED = {"params"}
+
+
+def mlflow_records(body: bytes | bytearray) -> list[Record]:
+    """Read the rows of `/invocations`.
+
+    Raises:
+        Problem: the body is not in one of MLflow's formats.
+    """
+    parsed = parse_json(body)
+    keys = set(parsed) - TOLERATED
+    if len(keys) != 1 or not keys <= set(FORMATS):
+        raise Problem(
+            "invalid-json", f"The body must be a JSON object with one of {', '.join(FORMATS)}."
+        )
+    (key,) = keys
+    rows = parsed[key]
+    if key == "dataframe_split":
+        return _split(rows)
+    if key == "inputs" and isinstance(rows, dict):
+        return _columns(rows)
+    if not isinstance(rows, list):
+        raise Problem("invalid-json", f"{key!r} must be a list of objects.")
+    return rows
+
+
+def _split(frame: Any) -> list[Record]:
+    columns = frame.get("columns") if isinstance(frame, dict) else None
+    rows = frame.get("data") if isinstance(frame, dict) else None
+    if (
+        not isinstance(columns, list)
+        or not isinstance(rows, list)
+        or not all(isinstance(name, str) for name in columns)
+    ):
+        raise Problem(
+            "invalid-json",
+            '"dataframe_split" must be {"columns": [names], "data": [[values], ...]}.',
+        )
+    repeated = [name for name, times in Counter(columns).items() if times > 1]
+    if repeated:
+        raise Problem(
+            "duplicate-columns",
+            f"Columns that appear more than once: {', '.join(map(repr, repeated[:20]))}.",
+            errors=[{"column": name, "detail": "appears more than once"} for name in repeated],
+        )
+    width = len(columns)
+    faults = [
+        {"row": number, "detail": f"is not a list of {width} values, one per column"}
+        for number, row in enumerate(rows, 1)
+        if not isinstance(row, list) or len(row) != width
+    ]
+    if faults:
+        raise invalid_values(faults)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _columns(columns: dict[str, Any]) -> list[Record]:
+    lengths = {len(values) if isinstance(values, list) else -1 for values in columns.values()}
+    if len(lengths) != 1 or -1 in lengths:
+        raise Problem(
+            "invalid-json", '"inputs" must give a list of values per column, all of one length.'
+        )
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

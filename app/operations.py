@@ -1,0 +1,61 @@
+"""The routes for people and machines that run the service."""
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import Problem
+from app.model import Model
+from app.service import Service
+
+
+async def live(request: Request) -> Response:
+    """The process is up."""
+    return _json({"status": "live"})
+
+
+async def ready(request: Request) -> Response:
+    """A verified model is in service; says too why a newer one is not."""
+    serving = request.app.state.service.serving
+    model: Model = serving.model
+    body = {"status": "ready", "model": _name(model), "last_failure": serving.failure}
+    return _json(body, model)
+
+
+async def ping(request: Request) -> Response:
+    """As `/ready`, for MLflow's and SageMaker's probes."""
+    model: Model = request.app.state.service.serving.model
+    return Response("\n", media_type="application/json", headers={"X-Model-Version": model.version})
+
+
+async def model(request: Request) -> Response:
+    """The manifest of the model in service, and its version."""
+    current: Model = request.app.state.service.serving.model
+    return _json({"version": current.version, **current.manifest.model_dump(mode="json")}, current)
+
+
+async def reload(request: Request) -> Response:
+    """Take over the version that is locked now."""
+    service: Service = request.app.state.service
+    service.check_key(request, needs_one=True)
+    changed = await service.serving.update()
+    failure = service.serving.failure
+    if failure:
+        raise Problem("reload-failed", f"The model stays as it is. {failure['detail']}", status=503)
+    current = service.serving.model
+    return _json({"changed": changed, "model": _name(current)}, current)
+
+
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _name(model: Model) -> dict[str, str]:
+    return {"name": model.manifest.name, "version": model.version}
+
+
+def _json(body: object, model: Model | None = None) -> Response:
+    headers = {"X-Model-Version": model.version} if model else {}
+    return Response(orjson.dumps(body), headers=headers, media_type="application/json")

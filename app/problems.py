@@ -1,0 +1,49 @@
+"""Problems as replies: RFC 9457, `application/problem+json`, for every error of every route."""
+
+from http import HTTPStatus
+
+import orjson
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import metrics
+from app.errors import Problem
+
+MEDIA_TYPE = "application/problem+json"
+ADVICE = {
+    404: "There is no such route. /docs lists them all.",
+    405: "This route has other methods.",
+}
+
+
+def problem_reply(problem: Problem) -> Response:
+    """Render a problem, and count it."""
+    metrics.ERRORS.labels(problem.kind).inc()
+    body = {
+        "type": f"urn:problem:{problem.kind}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+    }
+    if problem.errors:
+        body["errors"] = problem.errors
+    return Response(orjson.dumps(body), problem.status, problem.headers, MEDIA_TYPE)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer every refusal of this service, and of the framework, as a problem."""
+
+    async def ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)  # noqa: S101 (what it is registered for)
+        return problem_reply(error)
+
+    async def framework(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 (what it is registered for)
+        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        detail = ADVICE.get(error.status_code, str(error.detail))
+        return problem_reply(Problem(kind, detail, status=error.status_code, headers=error.headers))
+
+    app.add_exception_handler(Problem, ours)
+    app.add_exception_handler(HTTPException, framework)

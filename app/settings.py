@@ -1,0 +1,128 @@
+"""The server's settings: environment variables, or the `.env` file of the working directory."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "SERVE_"
+ENV_FILE = Path(".env")
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text names the variable and what it may be."""
+
+
+class Settings(BaseSettings):
+    """Every setting; the variable's name is the field's, in capitals, after `SERVE_`.
+
+    Attributes:
+        host: address to listen on; loopback unless told otherwise.
+        port: port to listen on.
+        workers: server processes.
+        threads: cores that one CSV or Parquet file may use in each worker; 0 means all.
+        api_key: when set, predictions and reloads need it in the header `X-API-Key`.
+        access_log: write one JSON line per request to standard output.
+        remote: the DVC remote that holds the model, `s3://bucket/prefix`.
+        lock_file: the `dvc.lock` that names the model version.
+        lock_stage: the stage in it that writes the model folder.
+        lock_path: the model folder, as that stage's output is named.
+        model_cache: folder that keeps the versions pulled so far.
+        watch_seconds: how often to look whether `lock_file` names another version; 0: never.
+        max_bytes: largest CSV or Parquet body.
+        max_json_bytes: largest JSON body.
+        max_rows: most rows in one request.
+        max_columns: most columns in one request.
+        max_concurrent: most requests in work at once in each worker, small JSON apart; a
+            further one gets 503.
+        upload_seconds: how long a client may take to send its body.
+        aws_access_key_id: like the next ones, boto3's own variable, without the prefix;
+            where it is not set, boto3 looks in its other usual places.
+        aws_secret_access_key: see above.
+        aws_session_token: see above.
+        aws_region: `AWS_DEFAULT_REGION` or `AWS_REGION`.
+        aws_endpoint_url: address of an S3 that is not Amazon's.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        protected_namespaces=(),
+        populate_by_name=True,
+    )
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    workers: Positive = 1
+    threads: Annotated[int, Field(ge=0)] = 0
+    api_key: SecretStr | None = None
+    access_log: bool = True
+
+    remote: Annotated[str, Field(pattern=r"^s3://[^/]+(/.*)?$")]
+    lock_file: Path = Path("dvc.lock")
+    lock_stage: str = "deploy"
+    lock_path: str = "model/serving"
+    model_cache: Path = Path(".local/models")
+    watch_seconds: Annotated[float, Field(ge=0)] = 0
+
+    max_bytes: Positive = 256 * 1024**2
+    max_json_bytes: Positive = 8 * 1024**2
+    max_rows: Positive = 5_000_000
+    max_columns: Positive = 4_096
+    max_concurrent: Positive = 16
+    upload_seconds: Annotated[float, Field(gt=0)] = 120
+
+    aws_access_key_id: str | None = Field(default=None, validation_alias="AWS_ACCESS_KEY_ID")
+    aws_secret_access_key: SecretStr | None = Field(
+        default=None, validation_alias="AWS_SECRET_ACCESS_KEY"
+    )
+    aws_session_token: SecretStr | None = Field(default=None, validation_alias="AWS_SESSION_TOKEN")
+    aws_region: str | None = Field(
+        default=None, validation_alias=AliasChoices("AWS_DEFAULT_REGION", "AWS_REGION")
+    )
+    aws_endpoint_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    )
+
+    @field_validator("api_key")
+    @classmethod
+    def _ascii_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not key.get_secret_value().isascii():
+            raise ValueError("an HTTP header carries it, so it must be ASCII")
+        return key
+
+
+def read_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: a value is missing or wrong, or a `SERVE_` variable is unknown.
+    """
+    given = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))}
+    known = {PREFIX + name.upper() for name in Settings.model_fields if not name.startswith("aws_")}
+    unknown = sorted(name for name in given if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(
+            f"Unknown setting {', '.join(unknown)}. The settings are {', '.join(sorted(known))}."
+        )
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        # Without the values: one of them may be a secret.
+        faults = [
+            f"{_variable(str(fault['loc'][0]))}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError(f"Wrong or missing settings: {'; '.join(faults)}.") from None
+
+
+def _variable(field: str) -> str:
+    return field.upper() if field.upper().startswith("AWS_") else PREFIX + field.upper()

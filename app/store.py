@@ -1,0 +1,202 @@
+"""Finds the locked model version and brings it here: `dvc.lock`, S3, a local folder.
+
+The layout is DVC 3's: an object lies at `files/md5/<first 2 digits>/<the rest>`, and a
+directory is an object too, a JSON list of its files whose md5 ends in `.dir`.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+# Kept inside a version's folder: the directory object, whose md5 is the version.
+LISTING = ".dir"
+VERSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+class StoreError(Exception):
+    """The locked version cannot be had; the text says why and what to do."""
+
+
+def locked_version(lock_file: Path, stage: str, path: str) -> str:
+    """Read which model version is locked: the md5 of the stage's output, without `.dir`.
+
+    Raises:
+        StoreError: the file, the stage or the output is missing, or not what DVC 3 writes.
+    """
+    try:
+        lock = yaml.load(lock_file.read_bytes(), _Loader)  # noqa: S506 (a safe loader)
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{lock_file} does not exist. Run `dvc repro`, or set SERVE_LOCK_FILE."
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StoreError(f"{lock_file} cannot be read: {error}") from error
+    try:
+        outs = lock["stages"][stage]["outs"]
+        (entry,) = [out for out in outs if out["path"] == path]
+        md5 = entry["md5"].removesuffix(".dir")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"{lock_file} has no output {path!r} of a stage {stage!r}. Run `dvc repro`, or set "
+            "SERVE_LOCK_STAGE and SERVE_LOCK_PATH."
+        ) from error
+    if not VERSION.fullmatch(md5) or not entry["md5"].endswith(".dir"):
+        raise StoreError(f"{lock_file}: {path!r} has md5 {entry['md5']!r}, not a directory's.")
+    return str(md5)
+
+
+def fetch(version: str, settings: "Settings") -> Path:
+    """Give the folder that holds a version, every byte of it verified.
+
+    What the cache holds is verified again; what it lacks, or holds changed, is pulled from
+    S3. Safe when several processes do it at once.
+
+    Raises:
+        StoreError: S3 does not give it, or gives something else.
+    """
+    folder = settings.model_cache / version
+    if folder.exists():
+        try:
+            verify(folder)
+        except StoreError:
+            _discard(folder)
+        else:
+            return folder
+    settings.model_cache.mkdir(parents=True, exist_ok=True)
+    # Pulled beside its place, then moved: no one ever sees half a version.
+    pulled = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=settings.model_cache))
+    try:
+        _pull(version, pulled, settings)
+        try:
+            pulled.rename(folder)
+        except OSError:
+            verify(folder)  # another process was faster
+    finally:
+        shutil.rmtree(pulled, ignore_errors=True)
+    return folder
+
+
+def verify(folder: Path) -> None:
+    """Check a version's folder, listing and files, against the md5 that is its name.
+
+    Raises:
+        StoreError: a file is missing or changed.
+    """
+    try:
+        listing = (folder / LISTING).read_bytes()
+        _check(listing, folder.name, f"{folder / LISTING}")
+        for relpath, md5 in _entries(listing, folder.name):
+            _check((folder / relpath).read_bytes(), md5, f"{folder / relpath}")
+    except OSError as error:
+        raise StoreError(f"{folder} is not complete: {error}") from error
+
+
+def _discard(folder: Path) -> None:
+    grave = Path(tempfile.mkdtemp(prefix=".discarded.", dir=folder.parent))
+    folder.rename(grave / folder.name)
+    shutil.rmtree(grave)
+
+
+def _pull(version: str, folder: Path, settings: "Settings") -> None:
+    remote = _Remote(settings)
+    listing = remote.read(version, ".dir")
+    (folder / LISTING).write_bytes(listing)
+    for relpath, md5 in _entries(listing, version):
+        target = folder / relpath
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(remote.read(md5))
+
+
+def _entries(listing: bytes, version: str) -> list[tuple[PurePosixPath, str]]:
+    """List (path, md5) of a directory object."""
+    try:
+        entries = [(PurePosixPath(entry["relpath"]), entry["md5"]) for entry in json.loads(listing)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"Version {version}: its listing is not a DVC directory.") from error
+    for path, md5 in entries:
+        if path.is_absolute() or ".." in path.parts or path.parts in ((), (LISTING,)):
+            raise StoreError(f"Version {version}: its listing names a path outside: {str(path)!r}.")
+        if not isinstance(md5, str) or not VERSION.fullmatch(md5):
+            raise StoreError(f"Version {version}: {str(path)!r} has no md5.")
+    return entries
+
+
+def _check(content: bytes, md5: str, name: str) -> None:
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise StoreError(
+            f"{name} has md5 {found} instead of {md5}: it was changed after it was pushed. "
+            "Remove that object or file, then `dvc push` again."
+        )
+
+
+class _Remote:
+    """A DVC remote in S3, for reading."""
+
+    def __init__(self, settings: "Settings") -> None:
+        # A third of a second that a server with the model on disk does not spend.
+        import boto3
+        from botocore.config import Config
+
+        self._url = settings.remote.rstrip("/")
+        self._bucket, _, self._prefix = self._url.removeprefix("s3://").partition("/")
+        self._endpoint = settings.aws_endpoint_url or "Amazon S3"
+        secret, token = settings.aws_secret_access_key, settings.aws_session_token
+        self._client: Any = boto3.session.Session(
+            aws_access_key_id=settings.aws_access_key_id,
+            aws_secret_access_key=secret.get_secret_value() if secret else None,
+            aws_session_token=token.get_secret_value() if token else None,
+            region_name=settings.aws_region,
+        ).client(
+            "s3",
+            endpoint_url=settings.aws_endpoint_url,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"mode": "standard", "max_attempts": 3},
+                # Many an S3 that is not Amazon's does not know the newer checksums.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def read(self, md5: str, suffix: str = "") -> bytes:
+        """Read and verify one object."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        key = f"files/md5/{md5[:2]}/{md5[2:]}{suffix}"
+        where = f"{self._url}/{key} at {self._endpoint}"
+        full_key = f"{self._prefix}/{key}" if self._prefix else key
+        try:
+            content = self._client.get_object(Bucket=self._bucket, Key=full_key)["Body"].read()
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "unknown")
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if code == "NoSuchBucket":
+                advice = "the bucket does not exist; check SERVE_REMOTE"
+            elif status == 404:
+                advice = "the object is not there; run `dvc push` where the model was made"
+            elif status in (400, 401, 403):
+                advice = "S3 refuses the key; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            else:
+                advice = f"S3 failed with status {status}"
+            raise StoreError(f"Cannot read {where}: {advice} ({code}).") from error
+        except BotoCoreError as error:
+            raise StoreError(
+                f"Cannot read {where}: {error} Check AWS_ENDPOINT_URL, the keys, and that S3 runs."
+            ) from error
+        _check(content, md5, where)
+        return bytes(content)
+
+
+# libyaml's loader where PyYAML was built with it: ten times as fast, the same result.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,0 +1,43 @@
+import httpx
+import pytest
+
+from tests.app.conftest import CUT, EXAMPLE, regression_answer
+
+CSV = b"carat weight,cut,certified,sold\n1.5,Good,true,2020-01-01\n,Odd,,\n"
+ANSWERS = [regression_answer(EXAMPLE), CUT[3]]
+
+
+def upload(content: bytes, name: str = "rows.csv") -> dict[str, tuple[str, bytes]]:
+    return {"file": (name, content)}
+
+
+def test_csv_is_answered_in_order_and_names_the_version(client: httpx.Client) -> None:
+    version = client.get("/model").json()["version"]
+    reply = client.post("/predict", files=upload(CSV))
+    assert reply.status_code == 200
+    assert reply.json() == {
+        "predictions": ANSWERS,
+        "model": {"name": "tiny", "version": version},
+    }
+    assert reply.headers["x-model-version"] == version
+
+
+def test_csv_comes_back_with_predictions_appended(client: httpx.Client) -> None:
+    reply = client.post("/predict", files=upload(CSV), headers={"accept": "text/csv"})
+    lines = CSV.decode().splitlines()
+    assert reply.headers["content-type"].startswith("text/csv")
+    assert reply.text.splitlines() == [
+        lines[0] + ",prediction",
+        f"{lines[1]},{ANSWERS[0]}",
+        f"{lines[2]},{ANSWERS[1]}",
+    ]
+
+
+def test_records_are_answered(client: httpx.Client) -> None:
+    reply = client.post("/predict/records", json={"records": [EXAMPLE]})
+    assert reply.json()["predictions"] == ANSWERS[:1]
+
+
+@pytest.mark.parametrize("path", ["/live", "/ready", "/ping", "/health", "/model", "/metrics"])
+def test_probes_answer(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 200
