@@ -57,7 +57,7 @@ def lightgbm_objective(model: Any) -> tuple[str, dict[str, str]]:
     """Return the objective's name and its parameters, as the model text states them."""
     line = _keys(model.booster_.model_to_string().split("\nTree=")[0])["objective"]
     name, *pairs = line.split()
-    return name, dict(pair.partition(":")[::2] for pair in pairs)  # type: ignore[misc]
+    return name, dict(pair.partition(":")[::2] for pair in pairs)
 
 
 def xgboost_model(model: Any) -> dict[str, Any]:
@@ -103,12 +103,12 @@ def _xgboost_tree(tree: dict[str, Any], target: int, part: str) -> Tree:
     left, right = np.array(tree["left_children"]), np.array(tree["right_children"])
     condition = np.array(tree["split_conditions"], dtype=np.float32)
     # Without inner nodes, XGBoost's arrays hold just the leaf.
-    inner, renumber = _renumber(left < 0)
+    inner, number = renumber(left < 0)
     return Tree(
         feature=np.array(tree["split_indices"], dtype=np.int64)[inner],
         threshold=below_float32(condition[inner]),
-        left=renumber[left[inner]],
-        right=renumber[right[inner]],
+        left=number[left[inner]],
+        right=number[right[inner]],
         missing_left=np.array(tree["default_left"], dtype=bool)[inner],
         leaf=condition[~inner].astype(np.float64),
         target=int(target),
@@ -122,6 +122,11 @@ def catboost_model(model: Any) -> dict[str, Any]:
         model.save_model(str(path), format="json")
         content: dict[str, Any] = json.loads(path.read_bytes())
     return content
+
+
+def catboost_bias(content: dict[str, Any]) -> npt.NDArray[np.float64]:
+    """Return what a CatBoost model adds to each target."""
+    return np.array(content["scale_and_bias"][1], dtype=np.float64)
 
 
 def catboost_trees(content: dict[str, Any], part: str) -> list[Tree]:
@@ -151,7 +156,9 @@ def catboost_trees(content: dict[str, Any], part: str) -> list[Tree]:
         # Heap order from the last split (the highest bit of the leaf's index) down to the first.
         level = np.repeat(np.arange(depth), 2 ** np.arange(depth))
         by_level = [splits[depth - 1 - i] for i in range(depth)]
-        flat, missing_high = zip(*(features[s["float_feature_index"]] for s in by_level), strict=True)
+        flat, missing_high = zip(
+            *(features[s["float_feature_index"]] for s in by_level), strict=True
+        )
         border = at_most_float32(np.array([s["border"] for s in by_level], dtype=np.float64))
         node = np.arange(2**depth - 1)
         children = [2 * node + 1, 2 * node + 2]
@@ -184,14 +191,14 @@ def constant_tree(leaf: npt.NDArray[np.float64], target: int) -> Tree:
     )
 
 
-def _renumber(is_leaf: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], Ints]:
+def renumber(is_leaf: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], Ints]:
     """Split node numbers into inner nodes, counted from 0, and leaves, counted from ~0."""
     inner = ~is_leaf
     return inner, np.where(inner, np.cumsum(inner) - 1, ~(np.cumsum(is_leaf) - 1))
 
 
 def _keys(text: str) -> dict[str, str]:
-    return dict(line.partition("=")[::2] for line in text.splitlines() if "=" in line)  # type: ignore[misc]
+    return dict(line.partition("=")[::2] for line in text.splitlines() if "=" in line)
 
 
 def _array(text: str) -> npt.NDArray[np.float64]:

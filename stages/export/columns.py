@@ -42,15 +42,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A float64 graph tensor of shape (rows, n) that holds n columns in an order of its own.
+    """A float64 graph tensor of shape (rows, size) that holds columns in an order of its own.
 
     Attributes:
         tensor: the tensor's name.
         positions: where each column, in the frame's order, stands in the tensor; int64 (n,).
+        size: number of the tensor's columns; more than n where some are not read.
     """
 
     tensor: str
     positions: npt.NDArray[np.int64]
+    size: int
 
     @property
     def width(self) -> int:
@@ -58,14 +60,19 @@ class Matrix:
         return len(self.positions)
 
     def arrange(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Reorder the last axis of per-column values from the frame's to the tensor's order."""
-        arranged = np.empty_like(given := np.asarray(values, dtype=np.float64))
+        """Bring the last axis of per-column values into the tensor's order, zero elsewhere."""
+        given = np.asarray(values, dtype=np.float64)
+        arranged = np.zeros((*given.shape[:-1], self.size))
         arranged[..., self.positions] = given
         return arranged
 
+    def only(self, members: npt.NDArray[np.int64]) -> "Matrix":
+        """Return a view of some of the columns, in the given order."""
+        return Matrix(self.tensor, self.positions[members], self.size)
+
     def ordered(self, graph: Graph) -> str:
         """Return the tensor with its columns in the frame's order."""
-        if np.array_equal(self.positions, np.arange(self.width)):
+        if np.array_equal(self.positions, np.arange(self.size)):
             return self.tensor
         return graph.add("Gather", self.tensor, graph.constant(self.positions, np.int64), axis=1)
 
@@ -104,53 +111,37 @@ def pack(graph: Graph, inputs: Inputs, columns: Sequence[Column]) -> Matrix:
     Raises:
         ValueError: a table holds text.
     """
-    groups: dict[str | int, list[int]] = {}
+    slots: dict[str, list[tuple[int, Slot]]] = {}
+    tables: dict[int, list[tuple[int, Table]]] = {}
     for position, column in enumerate(columns):
-        source = column.source
-        groups.setdefault(
-            source.tensor if isinstance(source, Slot) else source.raw, []
-        ).append(position)
+        match column.source:
+            case Slot() as slot:
+                slots.setdefault(slot.tensor, []).append((position, slot))
+            case Table() as table:
+                tables.setdefault(table.raw, []).append((position, table))
     pieces: list[str] = []
     order: list[int] = []
-    for members in groups.values():
-        source = columns[members[0]].source
-        if isinstance(source, Slot):
-            slots = {_slot(columns[m]).index: m for m in reversed(members)}
-            indices = sorted(slots)
-            if len(slots) != len(members):
-                # A column used twice: no shorter way than one entry for each use.
-                indices = [_slot(columns[m]).index for m in members]
-                order += members
-            else:
-                order += [slots[index] for index in indices]
-            pieces.append(
-                source.tensor
-                if indices == list(range(source.width))
-                else graph.add(
-                    "Gather", source.tensor, graph.constant(indices, np.int64), axis=1
-                )
-            )
-        else:
-            table = np.stack([_table(columns[m]).values.astype(np.float64) for m in members], axis=1)
-            order += members
-            pieces.append(graph.add("GatherND", graph.constant(table), inputs.codes(source.raw)))
-    tensor = pieces[0] if len(pieces) == 1 else graph.add("Concat", *pieces, axis=1)
-    return Matrix(tensor, np.argsort(np.asarray(order, dtype=np.int64)))
+    for tensor, members in slots.items():
+        members.sort(key=lambda member: member[1].index)
+        indices = [slot.index for _, slot in members]
+        whole = indices == list(range(members[0][1].width))
+        pieces.append(
+            tensor
+            if whole
+            else graph.add("Gather", tensor, graph.constant(indices, np.int64), axis=1)
+        )
+        order += [position for position, _ in members]
+    for raw, states in tables.items():
+        values = np.stack([table.values.astype(np.float64) for _, table in states], axis=1)
+        pieces.append(graph.add("GatherND", graph.constant(values), inputs.codes(raw)))
+        order += [position for position, _ in states]
+    packed = pieces[0] if len(pieces) == 1 else graph.add("Concat", *pieces, axis=1)
+    return Matrix(packed, np.argsort(np.asarray(order, dtype=np.int64)), len(order))
 
 
-def spread(columns: Sequence[Column], tensor: str, positions: npt.NDArray[np.int64]) -> list[Column]:
-    """Return the columns with `tensor` as their new source, at the given positions."""
+def spread(columns: Sequence[Column], tensor: str, matrix: Matrix) -> list[Column]:
+    """Return the packed columns with `tensor`, of the same layout, as their new source."""
     return [
-        replace(column, source=Slot(tensor, int(position), len(columns)))
-        for column, position in zip(columns, positions, strict=True)
+        replace(column, source=Slot(tensor, int(position), matrix.size))
+        for column, position in zip(columns, matrix.positions, strict=True)
     ]
-
-
-def _slot(column: Column) -> Slot:
-    assert isinstance(column.source, Slot)
-    return column.source
-
-
-def _table(column: Column) -> Table:
-    assert isinstance(column.source, Table)
-    return column.source

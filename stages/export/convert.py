@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
+from onnx import numpy_helper
 
 from app.manifest import Feature, Task
-from stages.export.columns import CATEGORICAL, NUMERIC, Inputs
+from stages.export.classifiers import classify
+from stages.export.columns import CATEGORICAL, NUMERIC, Inputs, Matrix
+from stages.export.errors import NotConvertible
 from stages.export.graph import Graph, tensor_info
 from stages.export.regressors import regress
+from stages.export.target import invert
 from stages.export.walk import walk
 
 
@@ -39,11 +44,80 @@ def to_onnx(
     n_numeric = len(features) - n_categorical
     inputs = []
     if n_numeric:
-        inputs.append(tensor_info(NUMERIC, np.float64, n_numeric))
+        inputs.append(tensor_info(NUMERIC, "float64", n_numeric))
     if n_categorical:
-        inputs.append(tensor_info(CATEGORICAL, np.int64, n_categorical))
+        inputs.append(tensor_info(CATEGORICAL, "int64", n_categorical))
+    matrix, inverses = _prepare(graph, pipeline, features, columns)
+    model = pipeline.steps[-1][1]
+    if task == "regression":
+        scores = regress(graph, matrix, model).emit(graph, matrix)
+        for step in inverses:
+            scores = invert(graph, step, scores)
+        graph.name_output("Squeeze", "prediction", scores, graph.constant([1], np.int64))
+        return graph.model(inputs, [tensor_info("prediction", "float64")])
+    if list(model.classes_) != list(range(n_classes)):
+        raise NotConvertible(
+            "the target", f"its classes are {list(model.classes_)}, not 0 to {n_classes - 1}"
+        )
+    for step in inverses:
+        _require_identity(step)
+    answer = classify(graph, matrix, model)
+    graph.name_output("Identity", "label", answer.label)
+    outputs = [tensor_info("label", "int64")]
+    if answer.probabilities is not None:
+        graph.name_output("Identity", "probabilities", answer.probabilities)
+        outputs.append(tensor_info("probabilities", "float64", n_classes))
+    return graph.model(inputs, outputs)
+
+
+def thresholds(
+    pipeline: Any, features: Sequence[Feature], columns: Sequence[str]
+) -> dict[int, npt.NDArray[np.float64]]:
+    """Return the thresholds of all trees that read the preprocessed matrix.
+
+    Args:
+        pipeline: the fitted pipeline.
+        features: the features in packing order.
+        columns: the name of each feature in the pipeline's frame.
+
+    Returns:
+        For each column of the preprocessed frame that a tree reads, by its position: the
+        distinct thresholds, ascending.
+
+    Raises:
+        NotConvertible: as `to_onnx`.
+    """
+    graph = Graph()
+    matrix, _ = _prepare(graph, pipeline, features, columns)
+    model = pipeline.steps[-1][1]
+    if hasattr(model, "classes_"):
+        classify(graph, matrix, model)
+    else:
+        regress(graph, matrix, model).emit(graph, matrix)
+    columns_of = np.argsort(matrix.positions)
+    found: dict[int, list[npt.NDArray[np.float64]]] = {}
+    for node in graph.nodes:
+        if node.op_type == "TreeEnsemble" and node.input[0] == matrix.tensor:
+            attributes = {attribute.name: attribute for attribute in node.attribute}
+            read = columns_of[list(attributes["nodes_featureids"].ints)]
+            splits = numpy_helper.to_array(attributes["nodes_splits"].t)
+            for position in np.unique(read):
+                found.setdefault(int(position), []).append(splits[read == position])
+    return {position: np.unique(np.concatenate(parts)) for position, parts in found.items()}
+
+
+def _prepare(
+    graph: Graph, pipeline: Any, features: Sequence[Feature], columns: Sequence[str]
+) -> tuple[Matrix, list[Any]]:
+    """Convert the preprocessing; also return the steps to undo on the answer, in order."""
     steps = [(name, step) for _, name, step in pipeline._iter(with_final=False)]
-    matrix = walk(graph, Inputs(graph, n_categorical), steps, features, columns)
-    scores = regress(graph, matrix, pipeline.steps[-1][1]).emit(graph, matrix)
-    graph.name_output("Squeeze", "prediction", scores, graph.constant([1], np.int64))
-    return graph.model(inputs, [tensor_info("prediction", np.float64)])
+    inverses = [step for _, step in reversed(steps) if hasattr(step, "inverse_transform")]
+    forward = [(name, step) for name, step in steps if not hasattr(step, "inverse_transform")]
+    n_categorical = sum(feature.kind == "category" for feature in features)
+    return walk(graph, Inputs(graph, n_categorical), forward, features, columns), inverses
+
+
+def _require_identity(step: Any) -> None:
+    encoded = list(step.transformer.classes_)
+    if encoded != list(range(len(encoded))):
+        raise NotConvertible("step 'label_encoding'", f"the target's classes are {encoded}")

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from stages.export import boosters
+from stages.export import boosters, forests
 from stages.export.columns import Matrix
 from stages.export.errors import NotConvertible
 from stages.export.graph import Graph
+from stages.export.linear import linear, network
+from stages.export.lookup import find
+from stages.export.neighbours import kernel_sum, neighbours
 from stages.export.scores import Scores, total
 
 Writer = Callable[[Graph, Matrix, Any, str], Scores]
@@ -20,10 +23,7 @@ def regress(graph: Graph, matrix: Matrix, model: Any) -> Scores:
     Raises:
         NotConvertible: there is no exact counterpart.
     """
-    part = f"estimator {type(model).__name__}"
-    writer = REGRESSORS.get(type(model).__name__)
-    if writer is None:
-        raise NotConvertible(part, "there is no exact counterpart of it")
+    writer, part = find(REGRESSORS, model)
     return writer(graph, matrix, model, part)
 
 
@@ -45,42 +45,167 @@ def _xgboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
 
 
 def _catboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    objective = model.get_all_params()["loss_function"]
+    if objective.partition(":")[0] not in IDENTITY_OBJECTIVES:
+        raise NotConvertible(part, f"the objective {objective} transforms its scores")
     content = boosters.catboost_model(model)
+    return Scores(boosters.catboost_bias(content), tuple(boosters.catboost_trees(content, part)))
+
+
+def _tree(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    return Scores(np.zeros(1), (forests.sklearn_tree(model, forests.leaf_values(model)[:, 0]),))
+
+
+def _gradient_boosting(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
     return Scores(
-        np.array(content["scale_and_bias"][1], dtype=np.float64),
-        tuple(boosters.catboost_trees(content, part)),
+        forests.boosting_start(model, part),
+        tuple(
+            forests.sklearn_tree(tree, forests.leaf_values(tree)[:, 0]).scaled(model.learning_rate)
+            for tree in model.estimators_[:, 0]
+        ),
     )
+
+
+def _adaboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    """Take the weighted median of the members' predictions."""
+    members = [regress(graph, matrix, member).emit(graph, matrix) for member in model.estimators_]
+    weights = model.estimator_weights_[: len(members)]
+    predictions = graph.add("Concat", *members, axis=1)
+    count = graph.constant([len(members)], np.int64)
+    ascending, order = graph.add_many("TopK", predictions, count, outputs=2, largest=0, axis=1)
+    summed = graph.add(
+        "CumSum",
+        graph.add("Gather", graph.constant(weights), order),
+        graph.constant(1, np.int64),
+    )
+    last = graph.add("Gather", summed, graph.constant([len(members) - 1], np.int64), axis=1)
+    half = graph.add("Mul", last, graph.constant(0.5))
+    reached = graph.add("Cast", graph.add("GreaterOrEqual", summed, half), to=11)
+    median = graph.add("ArgMax", reached, axis=1, keepdims=1)
+    return _emitted(graph.add("GatherElements", ascending, median, axis=1))
+
+
+def _linear(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    return linear(model.coef_, model.intercept_)
+
+
+def _network(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    return network(graph, matrix, model)
+
+
+def _svr(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    parameters = (model._gamma, model.coef0, model.degree)
+    values = kernel_sum(
+        graph,
+        matrix,
+        model.kernel,
+        model.support_vectors_,
+        model.dual_coef_.T,
+        parameters,
+        part,
+    )
+    return Scores(np.array(model.intercept_, dtype=np.float64), tensors=((values, 1.0),))
+
+
+def _kernel_ridge(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    dual = np.asarray(model.dual_coef_, dtype=np.float64).reshape(-1, 1)
+    if model.kernel == "linear":
+        return linear((np.asarray(model.X_fit_, dtype=np.float64).T @ dual).T, 0.0)
+    gamma = 1 / model.n_features_in_ if model.gamma is None else model.gamma
+    parameters = (gamma, model.coef0, model.degree)
+    vectors = np.asarray(model.X_fit_, dtype=np.float64)
+    return _emitted(kernel_sum(graph, matrix, model.kernel, vectors, dual, parameters, part))
+
+
+def _neighbours(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    values = np.asarray(model._y, dtype=np.float64).reshape(-1, 1)
+    return _emitted(neighbours(graph, matrix, model, values, part))
+
+
+def _dummy(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    return Scores(np.asarray(model.constant_, dtype=np.float64).ravel())
+
+
+def _wrapped(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    return regress(graph, matrix, model.estimator_)
+
+
+def _forest(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    members = [regress(graph, matrix, member) for member in model.estimators_]
+    return total(members).scaled(1 / len(members))
+
+
+def _bagging(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    members = []
+    for member, columns in zip(model.estimators_, model.estimators_features_, strict=True):
+        part_of = matrix.only(columns)
+        scores = regress(graph, part_of, member)
+        # Scores over other columns cannot be summed symbolically.
+        same = np.array_equal(columns, np.arange(matrix.width))
+        members.append(scores if same else _emitted(scores.emit(graph, part_of)))
+    return total(members).scaled(1 / len(members))
 
 
 def _voting(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
     weights = np.asarray(model._weights_not_none or np.ones(len(model.estimators_)), dtype=float)
     return total(
         [
-            regress(graph, matrix, estimator).scaled(weight)
-            for estimator, weight in zip(
-                model.estimators_, weights / weights.sum(), strict=True
-            )
+            regress(graph, matrix, member).scaled(weight)
+            for member, weight in zip(model.estimators_, weights / weights.sum(), strict=True)
         ]
     )
 
 
+def _stacking(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    members = [regress(graph, matrix, member).emit(graph, matrix) for member in model.estimators_]
+    if model.passthrough:
+        members.append(matrix.ordered(graph))
+    width = len(model.estimators_) + (matrix.width if model.passthrough else 0)
+    level = Matrix(graph.add("Concat", *members, axis=1), np.arange(width), width)
+    return _emitted(regress(graph, level, model.final_estimator_).emit(graph, level))
+
+
+def _emitted(tensor: str) -> Scores:
+    return Scores(np.zeros(1), tensors=((tensor, 1.0),))
+
+
 IDENTITY_OBJECTIVES = {
+    "Huber",
+    "MAE",
+    "MAPE",
+    "Quantile",
+    "RMSE",
     "fair",
     "huber",
     "mape",
     "quantile",
-    "regression",
-    "regression_l1",
     "reg:absoluteerror",
     "reg:pseudohubererror",
     "reg:quantileerror",
     "reg:squarederror",
     "reg:squaredlogerror",
+    "regression",
+    "regression_l1",
 }
 
 REGRESSORS: dict[str, Writer] = {
+    "AdaBoostRegressor": _adaboost,
+    "BaggingRegressor": _bagging,
+    "BaseForest": _forest,
     "CatBoostRegressor": _catboost,
+    "DecisionTreeRegressor": _tree,
+    "DummyRegressor": _dummy,
+    "GradientBoostingRegressor": _gradient_boosting,
+    "KNeighborsRegressor": _neighbours,
+    "KernelRidge": _kernel_ridge,
     "LGBMRegressor": _lightgbm,
+    "LinearModel": _linear,
+    "MLPRegressor": _network,
+    "RANSACRegressor": _wrapped,
+    "SGDRegressor": _linear,
+    "PassiveAggressiveRegressor": _linear,
+    "SVR": _svr,
+    "StackingRegressor": _stacking,
     "VotingRegressor": _voting,
     "XGBRegressor": _xgboost,
 }

@@ -65,9 +65,7 @@ class Scores:
             weights = matrix.arrange(self.weights.T).T
             terms.append(graph.add("MatMul", matrix.tensor, graph.constant(weights)))
         for name, factor in self.tensors:
-            terms.append(
-                name if factor == 1 else graph.add("Mul", name, graph.constant(factor))
-            )
+            terms.append(name if factor == 1 else graph.add("Mul", name, graph.constant(factor)))
         if not terms:
             # A constant answer still needs one row for each row of the input.
             first = graph.add("Gather", matrix.tensor, graph.constant([0], np.int64), axis=1)

@@ -7,6 +7,7 @@ graph needs no cast and all trees of all libraries can share one node.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +89,7 @@ def write(graph: Graph, matrix: Matrix, trees: Sequence[Tree], targets: int) -> 
         )
 
     left, right = [tree.left for tree in trees], [tree.right for tree in trees]
-    attributes: dict[str, Ints] = {
+    attributes: dict[str, npt.NDArray[Any]] = {
         "tree_roots": nodes[:-1],
         "nodes_featureids": matrix.positions[np.concatenate([tree.feature for tree in trees])],
         "nodes_truenodeids": children(left),

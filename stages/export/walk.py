@@ -16,9 +16,10 @@ import pandas as pd
 
 from app.manifest import Feature
 from stages.export.columns import NUMERIC, Column, Inputs, Matrix, Slot, Table, pack
+from stages.export.dates import take_apart
 from stages.export.errors import NotConvertible
 from stages.export.graph import Graph
-from stages.export.steps import DATES, RENAMERS, SELECTORS, columnwise, dates, mix
+from stages.export.steps import COLUMNWISE, RENAMERS, SELECTORS, columnwise, mix
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def walk(
         frame = after
     for column in state:
         if isinstance(column.source, Table):
-            _require_numbers(column)
+            _require_numbers(column.name, column.source)
     return pack(graph, inputs, state)
 
 
@@ -160,22 +161,27 @@ def _advance(
 ) -> list[Column]:
     """Return the columns after one step."""
     inner = _inner(step)
+    kind = type(inner).__name__
     names = [str(name) for name in after.columns]
-    if type(inner).__name__ in RENAMERS:
+    if kind in RENAMERS:
         return [replace(column, name=name) for column, name in zip(state, names, strict=True)]
-    included = set(step._include or [])
-    given = [column for column in state if column.name in included]
-    slots = [column for column in given if isinstance(column.source, Slot)]
+    included = list(step._include or [])
     known = {column.name: column for column in state if column.name not in included}
-    if type(inner).__name__ in SELECTORS:
-        known = {column.name: column for column in state}
-    elif type(inner).__name__ in DATES:
-        known |= {column.name: column for column in dates(graph, inputs, inner, given, part)}
-    elif slots:
+    by_name = {column.name: column for column in state}
+    given = [by_name[name] for name in included]
+    slots = [column for column in given if isinstance(column.source, Slot)]
+    if kind in SELECTORS:
+        produced = given
+    elif kind == "ExtractDateTimeFeatures":
+        produced = take_apart(graph, inputs, inner, given, part)
+    elif kind in COLUMNWISE and slots:
         produced = columnwise(graph, inputs, inner, given, slots, part)
-        if produced is None:
-            produced = mix(graph, inputs, inner, given, part)
-        known |= {column.name: column for column in produced}
+    elif slots:
+        made = [str(name) for name in inner.get_feature_names_out()]
+        produced = mix(graph, inputs, inner, given, made, part)
+    else:
+        produced = []
+    known |= {column.name: column for column in produced}
     return [
         known[name]
         if name in known
@@ -188,13 +194,12 @@ def _inner(step: Any) -> Any:
     return getattr(step, "transformer", step)
 
 
-def _require_numbers(column: Column) -> None:
-    assert isinstance(column.source, Table)
+def _require_numbers(name: str, table: Table) -> None:
     try:
-        column.source.values.astype(np.float64)
+        table.values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise NotConvertible(
-            f"column '{column.name}'", "the estimator reads it as text, not as a number"
+            f"column '{name}'", "the estimator reads it as text, not as a number"
         ) from error
 
 
