@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 
 import orjson
 
+OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+
 
 def write(event: str, **fields: object) -> None:
     """Write one line: the time, the event's name, and what there is to say about it."""
     line = {"time": datetime.now(UTC), "event": event, **fields}
-    sys.stdout.write(orjson.dumps(line, option=orjson.OPT_UTC_Z, default=str).decode() + "\n")
-    sys.stdout.flush()
+    out = sys.stdout.buffer
+    out.write(orjson.dumps(line, default=str, option=OPTIONS))
+    out.flush()

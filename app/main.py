@@ -12,14 +12,17 @@ from starlette.routing import Route
 
 from app import operations, predict
 from app.observe import Observe
+from app.openapi import document
 from app.problems import add_problem_handlers
 from app.service import Service
 from app.settings import Settings, read_settings
 
 ROUTES = [
+    # The busiest first: they are tried in this order.
     Route("/predict/records", predict.predict_records, methods=["POST"]),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/invocations", predict.invocations, methods=["POST"]),
+    Route("/", operations.page),
     Route("/live", operations.live),
     Route("/ready", operations.ready),
     Route("/ping", operations.ping),
@@ -39,10 +42,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with app.state.service.running():
             yield
 
-    app = FastAPI(title="Predictions", lifespan=lifespan)
+    app = FastAPI(
+        title="Predictions",
+        lifespan=lifespan,
+        # The service measures itself; the framework's own hooks cost every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     app.router.routes[:0] = ROUTES
+    app.openapi = lambda: document(  # type: ignore[method-assign]
+        app.state.service.serving.current, app.state.service.settings
+    )
     add_problem_handlers(app)
-    routes = frozenset(route.path for route in ROUTES)
+    routes = frozenset(
+        route.path for route in [*ROUTES, *app.router.routes] if isinstance(route, Route)
+    )
     app.add_middleware(Observe, routes=routes)
     return app
 

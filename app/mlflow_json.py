@@ -8,8 +8,8 @@ from app.errors import Problem, invalid_values
 from app.records import Record
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-# Sent beside the rows by MLflow's clients; this service has no use for them.
-TOLERATED = {"params"}
+# Sent beside the rows by MLflow's clients; this service has no use for it.
+TOLERATED = "params"
 
 
 def mlflow_records(body: bytes | bytearray) -> list[Record]:
@@ -19,11 +19,13 @@ def mlflow_records(body: bytes | bytearray) -> list[Record]:
         Problem: the body is not in one of MLflow's formats.
     """
     parsed = parse_json(body)
-    keys = set(parsed) - TOLERATED
+    keys = set(parsed) - {TOLERATED}
     if len(keys) != 1 or not keys <= set(FORMATS):
         raise Problem(
             "invalid-json", f"The body must be a JSON object with one of {', '.join(FORMATS)}."
         )
+    if not isinstance(parsed.get(TOLERATED, {}), dict):
+        raise Problem("invalid-json", f"{TOLERATED!r} must be an object.")
     (key,) = keys
     rows = parsed[key]
     if key == "dataframe_split":

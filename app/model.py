@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 from app.manifest import Class, Example, Manifest
 from app.records import RecordPacker
-from app.runtime import Floats, Packed, Runtime, open_graph
+from app.runtime import Arrays, Floats, Packed, Runtime, open_graph
 
 # A graph's working memory grows with the rows of a call; this bounds it.
 ROWS_PER_CALL = 16_384
@@ -82,6 +82,14 @@ class Model:
 
     def predict(self, rows: Packed) -> Prediction:
         """Answer packed rows, in order; no rows, no answers."""
+        values, probabilities = (
+            self._runtime(rows) if len(rows) <= ROWS_PER_CALL else self._in_parts(rows)
+        )
+        if self.manifest.task == "classification":
+            values = self._classes[values]
+        return Prediction(values, probabilities)
+
+    def _in_parts(self, rows: Packed) -> Arrays:
         parts = [
             self._runtime(
                 Packed(
@@ -89,16 +97,13 @@ class Model:
                     rows.categorical[start : start + ROWS_PER_CALL],
                 )
             )
-            for start in range(0, max(len(rows), 1), ROWS_PER_CALL)
+            for start in range(0, len(rows), ROWS_PER_CALL)
         ]
-        values, probabilities = parts[0]
-        if len(parts) > 1:
-            values = np.concatenate([part[0] for part in parts])
-            if probabilities is not None:
-                probabilities = np.concatenate([part[1] for part in parts if part[1] is not None])
-        if self.manifest.task == "classification":
-            values = self._classes[values]
-        return Prediction(values, probabilities)
+        probabilities = [part[1] for part in parts if part[1] is not None]
+        return (
+            np.concatenate([part[0] for part in parts]),
+            np.concatenate(probabilities) if probabilities else None,
+        )
 
     def predict_table(self, table: "pa.Table") -> Prediction:
         """Answer a table that holds the raw columns by name; see `app.packing.pack`."""

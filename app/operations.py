@@ -1,13 +1,27 @@
 """The routes for people and machines that run the service."""
 
+from pathlib import Path
+
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from app.errors import Problem
 from app.model import Model
 from app.service import Service
+
+PAGE = Path(__file__).with_name("page.html")
+# The page needs nothing but itself and this service.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+
+
+async def page(request: Request) -> Response:
+    """A page to try the model with."""
+    return HTMLResponse(PAGE.read_bytes(), headers={"Content-Security-Policy": POLICY})
 
 
 async def live(request: Request) -> Response:
@@ -39,7 +53,7 @@ async def reload(request: Request) -> Response:
     """Take over the version that is locked now."""
     service: Service = request.app.state.service
     service.check_key(request, needs_one=True)
-    changed = await service.serving.update()
+    changed = await service.serving.reload()
     failure = service.serving.failure
     if failure:
         raise Problem("reload-failed", f"The model stays as it is. {failure['detail']}", status=503)

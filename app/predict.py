@@ -75,9 +75,9 @@ async def _answer_json(
     probabilities = _probabilities(request)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) <= INLINE_BYTES:
-        body = await read_body(request, settings.max_json_bytes, settings.upload_seconds)
         model = service.serving.model
-        answer = answer_records(model, read(body), settings, probabilities=probabilities)
+        records = read(await request.body())
+        answer = answer_records(model, records, settings, probabilities=probabilities)
         return _reply(request, answer)
     with service.work.slot():
         body = await read_body(request, settings.max_json_bytes, settings.upload_seconds)

@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from app import log, metrics
@@ -14,10 +16,16 @@ from app.work import Work
 
 # Without a model the service has nothing to do but to look for one.
 RETRY_SECONDS = 5.0
+# How soon a worker follows another one's `/reload`.
+FOLLOW_SECONDS = 0.5
 
 
 class Serving:
-    """Holds the current model; requests take it once and keep it to their end."""
+    """Holds the current model; requests take it once and keep it to their end.
+
+    Each worker has its own. A reload reaches one of them, which leaves a mark in the model
+    cache; the others see it and do the same.
+    """
 
     def __init__(self, settings: Settings, work: Work) -> None:
         self._settings = settings
@@ -25,6 +33,7 @@ class Serving:
         self._model: Model | None = None
         self._failure: dict[str, Any] | None = None
         self._updating = asyncio.Lock()
+        self._mark: Path = settings.model_cache / ".reload"
 
     @property
     def model(self) -> Model:
@@ -44,9 +53,21 @@ class Serving:
         return self._model
 
     @property
+    def current(self) -> Model | None:
+        """The current model, or None."""
+        return self._model
+
+    @property
     def failure(self) -> dict[str, Any] | None:
         """Why the last attempt to take a version over failed; None when it did not."""
         return self._failure
+
+    async def reload(self) -> bool:
+        """Update this worker and tell the others; see `update`."""
+        changed = await self.update()
+        if self._failure is None:
+            await self._work.run(self._mark.touch)
+        return changed
 
     async def update(self) -> bool:
         """Take over the locked version, if it is another one; requests go on meanwhile.
@@ -73,15 +94,24 @@ class Serving:
         return True
 
     async def watch(self) -> None:
-        """Look for another version at the configured interval, or for the first one."""
+        """Update whenever another worker did, at the configured interval, or to get started."""
+        mark = self._mark_time()
+        updated = time.monotonic()
         while True:
-            if self._model is None:
-                await asyncio.sleep(RETRY_SECONDS)
-            elif self._settings.watch_seconds:
-                await asyncio.sleep(self._settings.watch_seconds)
-            else:
-                return
-            await self.update()
+            await asyncio.sleep(FOLLOW_SECONDS)
+            interval = RETRY_SECONDS if self._model is None else self._settings.watch_seconds
+            is_due = interval and time.monotonic() - updated >= interval
+            seen = self._mark_time()
+            if is_due or seen != mark:
+                mark = seen
+                await self.update()
+                updated = time.monotonic()
+
+    def _mark_time(self) -> int:
+        try:
+            return self._mark.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def _load(self) -> Model:
         """Resolve, fetch, verify, load, test."""
