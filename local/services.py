@@ -7,14 +7,16 @@ Their addresses and credentials are those of `.env`; their data and logs live in
 """
 
 import argparse
+import json
 import os
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,7 +24,6 @@ import boto3
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 from dotenv import dotenv_values
-from pydantic import TypeAdapter
 
 START_SECONDS = 60
 STOP_SECONDS = 3
@@ -36,11 +37,15 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class Started:
-    """A process that `up` started. The start time tells it from a later one with its number."""
+    """A process that `up` started. The start time tells it from a later one with its number.
+
+    `child` is the same process where this very program started it.
+    """
 
     name: str
     pid: int
     created: float
+    child: subprocess.Popen[bytes] | None = field(default=None, compare=False, repr=False)
 
     def process(self) -> psutil.Process | None:
         """The process, or None when it has ended."""
@@ -77,6 +82,13 @@ def owner(port: int) -> str | None:
     return None
 
 
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 def answers(url: str) -> bool:
     """Whether an HTTP server answers 2xx at `url`."""
     try:
@@ -86,7 +98,13 @@ def answers(url: str) -> bool:
         return False
 
 
-def launch(name: str, command: Sequence[str], environment: dict[str, str], log: Path) -> Started:
+def launch(
+    name: str,
+    command: Sequence[str],
+    environment: dict[str, str],
+    log: Path,
+    cwd: Path | None = None,
+) -> Started:
     """Start a process that outlives this one, its output in `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -97,8 +115,9 @@ def launch(name: str, command: Sequence[str], environment: dict[str, str], log: 
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            cwd=cwd,
         )
-    return Started(name, process.pid, psutil.Process(process.pid).create_time())
+    return Started(name, process.pid, psutil.Process(process.pid).create_time(), process)
 
 
 def wait(started: Started, url: str, log: Path) -> None:
@@ -204,34 +223,41 @@ def create_bucket(bucket: str, s3: dict[str, str]) -> None:
 def stop(started: Started) -> bool:
     """Stop a started process with its children; False when it had ended already."""
     process = started.process()
-    if process is None:
-        return False
-    family = [process, *process.children(recursive=True)]
-    for member in family:
-        member.terminate()
-    for member in psutil.wait_procs(family, timeout=STOP_SECONDS)[1]:
-        member.kill()
-    psutil.wait_procs(family, timeout=STOP_SECONDS)
-    return True
+    if process is not None:
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            member.terminate()
+        for member in psutil.wait_procs(family, timeout=STOP_SECONDS)[1]:
+            member.kill()
+        psutil.wait_procs(family, timeout=STOP_SECONDS)
+    if started.child is not None:
+        started.child.wait(STOP_SECONDS)
+    return process is not None
 
 
 def read_state(path: Path) -> list[Started]:
     """The processes that an earlier `up` started."""
     if not path.exists():
         return []
-    return TypeAdapter(list[Started]).validate_json(path.read_bytes())
+    return [Started(**one) for one in json.loads(path.read_text())]
 
 
 def write_state(path: Path, started: Sequence[Started]) -> None:
     """Remember what was started, for `down`."""
-    path.write_bytes(
-        TypeAdapter(list[dict[str, str | int | float]]).dump_json([asdict(one) for one in started])
-    )
+    known = [{"name": one.name, "pid": one.pid, "created": one.created} for one in started]
+    path.write_text(json.dumps(known))
 
 
-def up(root: Path) -> None:
-    """Start what is not running; raise when a port is taken by a stranger."""
-    settings = {**{k: v or "" for k, v in dotenv_values(root / ".env").items()}}
+def up(root: Path) -> list[Started]:
+    """Start what is not running and wait until both answer.
+
+    Returns:
+        What this call started; empty when both ran already.
+
+    Raises:
+        ServiceError: a port is taken by a stranger, or a server does not come up.
+    """
+    settings = {name: value or "" for name, value in dotenv_values(root / ".env").items()}
     folder = root / ".local"
     folder.mkdir(exist_ok=True)
     state = folder / "services.json"
@@ -239,37 +265,39 @@ def up(root: Path) -> None:
     names = {one.name for one in running}
     s3_port = local_port("AWS_ENDPOINT_URL", settings["AWS_ENDPOINT_URL"])
     mlflow_port = local_port("MLFLOW_TRACKING_URI", settings["MLFLOW_TRACKING_URI"])
-    wanted = {
-        "S3": ("AWS_ENDPOINT_URL", range(s3_port, s3_port + S3_PORTS)),
-        "MLflow": ("MLFLOW_TRACKING_URI", range(mlflow_port, mlflow_port + 1)),
-    }
-    for name, (variable, ports) in wanted.items():
-        for port in ports:
-            if name not in names and (who := owner(port)):
-                raise ServiceError(
-                    f"Port {port}, which the {name} server needs, is taken by {who}. "
-                    f"Stop that, or give another port in .env: {variable}=http://127.0.0.1:PORT, "
-                    "then `make setup`."
-                )
-    bucket = urlsplit(settings["SERVE_REMOTE"]).netloc
-    key, secret = settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"]
-    logs: dict[str, Path] = {}
     if "S3" not in names:
-        one, logs["S3"] = start_s3(folder, s3_port, key, secret)
-        running.append(one)
+        refuse_taken("S3", range(s3_port, s3_port + S3_PORTS), "AWS_ENDPOINT_URL")
+    if "MLflow" not in names:
+        refuse_taken("MLflow", range(mlflow_port, mlflow_port + 1), "MLFLOW_TRACKING_URI")
+    bucket = urlsplit(settings["SERVE_REMOTE"]).netloc
+    started = []
+    if "S3" not in names:
+        key, secret = settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"]
+        started.append(start_s3(folder, s3_port, key, secret)[0])
     if "MLflow" not in names:
         artifacts = f"s3://{bucket}/mlflow"
-        one, logs["MLflow"] = start_mlflow(folder, mlflow_port, artifacts, settings)
-        running.append(one)
-    write_state(state, running)
-    health = {
-        "S3": settings["AWS_ENDPOINT_URL"] + "/healthz",
-        "MLflow": settings["MLFLOW_TRACKING_URI"] + "/health",
+        started.append(start_mlflow(folder, mlflow_port, artifacts, settings)[0])
+    write_state(state, [*running, *started])
+    addresses = {
+        "S3": (settings["AWS_ENDPOINT_URL"], "healthz"),
+        "MLflow": (settings["MLFLOW_TRACKING_URI"], "health"),
     }
-    for one in running:
-        wait(one, health[one.name], folder / "logs" / f"{one.name.lower()}.log")
-        print(f"{one.name} answers at {health[one.name].rsplit('/', 1)[0]}")
+    for one in [*running, *started]:
+        address, health = addresses[one.name]
+        wait(one, f"{address}/{health}", folder / "logs" / f"{one.name.lower()}.log")
+        print(f"{one.name} answers at {address}", flush=True)
     create_bucket(bucket, settings)
+    return started
+
+
+def refuse_taken(name: str, ports: range, variable: str) -> None:
+    """Raise ServiceError when another program listens on one of a service's ports."""
+    for port in ports:
+        if who := owner(port):
+            raise ServiceError(
+                f"Port {port}, which the {name} server needs, is taken by {who}. Stop that, or "
+                f"name another port in .env, {variable}=http://127.0.0.1:PORT, and repeat."
+            )
 
 
 def down(root: Path) -> None:
@@ -286,7 +314,10 @@ def main() -> None:
     parser.add_argument("action", choices=["up", "down"])
     action = parser.parse_args().action
     try:
-        (up if action == "up" else down)(Path.cwd())
+        if action == "up":
+            up(Path.cwd())
+        else:
+            down(Path.cwd())
     except ServiceError as error:
         sys.exit(str(error))
 

@@ -178,10 +178,10 @@ def main() -> None:
         except NotConvertible as error:
             sys.exit(f"deploy: {error}")
         complete = test[schema.names].notna().all(axis="columns")
-        row = test[complete].iloc[0] if complete.any() else test.iloc[0]
+        shown = (test[complete] if complete.any() else test).head(1)
         tolerance = params.deploy.parity
         unproven = Parity(rows=0, max_relative=0.0, mislabelled=0, tolerance=tolerance)
-        example = Example(record=raw_record(row, schema), prediction=0.0)
+        example = Example(record=raw_record(shown.iloc[0], schema), prediction=0.0)
         draft(describe(params, schema, content, example, unproven), content)
         model = Model.load(DRAFT)
         proof = prove(pipeline, model, model_frame(test, schema), schema, tolerance)
@@ -193,7 +193,7 @@ def main() -> None:
             f"{tolerance:.3g}), {proof.mislabelled} rows get another class. Nothing is deployed. "
             "Set deploy.runtime to pycaret to serve the fitted pipeline itself."
         )
-    answer = model.predict(model.pack_records([example.record]))
+    answer = model.predict_table(as_table(model_frame(shown, schema), schema))
     probabilities = None
     if answer.probabilities is not None:
         probabilities = tuple(answer.probabilities[0].tolist())

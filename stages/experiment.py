@@ -15,8 +15,8 @@ from app.manifest import Task
 from stages.params import Train
 from stages.schema import Schema, encode_target, model_frame
 
-# Attributes of a fitted CatBoost model that hold the time, a random id or timings.
-VOLATILE = ("train_finish_time", "model_guid", "training", "output_options")
+# What a fitted CatBoost model notes of its training that differs between two equal ones.
+VOLATILE = ("train_finish_time", "model_guid")
 TARGET = "target_"  # the target's name inside PyCaret; never a feature's safe name
 
 

@@ -92,7 +92,7 @@ def gate(scores: Mapping[str, Any], wanted: Gate) -> list[str]:
         if bound is None:
             continue
         shortfall = bound - model[metric] if higher else model[metric] - bound
-        if shortfall > 0:
+        if not shortfall <= 0:  # also when the metric is not a number
             share = f" ({shortfall / abs(bound):.1%})" if bound else ""
             side = "below" if higher else "above"
             reasons.append(

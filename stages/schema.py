@@ -85,7 +85,7 @@ def read_prepared(path: Path, schema: Schema) -> pd.DataFrame:
         One column per feature under its table name (number and boolean float64, category
         object, date datetime64[ns]; missing is NaN or NaT), the target, the split column.
     """
-    frame = pq.read_table(path).to_pandas()
+    frame: pd.DataFrame = pq.read_table(path).to_pandas()
     for feature in schema.features:
         if feature.kind == "category":
             frame[feature.name] = (

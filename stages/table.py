@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from app.manifest import Kind
 
@@ -54,7 +55,7 @@ def read_table(path: Path, missing: Sequence[str]) -> pd.DataFrame:
             )
     except UnicodeDecodeError as error:
         raise TableError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, OSError, csv.Error) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowInvalid, OSError) as error:
         raise TableError(f"{path} cannot be read: {error}") from error
     refuse_repeated([str(name) for name in frame.columns], path)
     if frame.empty:

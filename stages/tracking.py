@@ -23,8 +23,15 @@ from pycaret.loggers.base_logger import BaseLogger
 
 Result = TypeVar("Result")
 
-# MLflow's own defaults retry for minutes; the pipeline must not hang on a dead server.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+DEFAULTS = {
+    # MLflow's own defaults retry for minutes; the pipeline must not hang on a dead server.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines a nested run
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 PARAM_LENGTH = 500
 CANDIDATE = "candidate_md5"
 STAGES = "stages"
@@ -39,7 +46,7 @@ class Tracking:
 
     def __init__(self, experiment: str) -> None:
         self.lost: str | None = None
-        for name, value in PATIENCE.items():
+        for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
         if not os.environ.get("MLFLOW_TRACKING_URI"):
             self._lose(
@@ -122,6 +129,11 @@ class Tracking:
             profile=f'{{"num_rows": {rows}}}',
         )
         self.attempt(lambda: self.client.log_inputs(run_id, datasets=[DatasetInput(dataset)]))
+
+    def address(self, run_id: str) -> str:
+        """Where a person sees a run."""
+        server = os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
+        return f"{server}/#/experiments/{self.experiment_id}/runs/{run_id}"
 
     def finish(self, run_id: str | None, status: str = "FINISHED") -> None:
         """Close a run; one that lost a write stays open and so never poses as complete."""

@@ -127,6 +127,8 @@ def log(tracking: Tracking, run: str | None, leaderboard: pd.DataFrame, params: 
     tracking.log_file(run, CANDIDATE_FOLDER / "leaderboard.csv")
     tracking.log(run, tags={CANDIDATE: md5(CANDIDATE_FOLDER), STAGES: "train"})
     tracking.finish(run)
+    if run is not None and tracking.lost is None:
+        print(f"train: MLflow run {tracking.address(run)}")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from local import services
+from stages.params import Params, validate
+
+ROOT = Path(__file__).parents[1]
 
 KEY, SECRET, BUCKET = "test-key", "test-secret", "tests"
 
@@ -67,7 +72,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 def mlflow_server(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an MLflow server with SQLite and its artifacts in the tests' S3."""
     folder: Path = tmp_path_factory.mktemp("mlflow")
-    port = free_ports(1)
+    port = services.free_port()
     started, log = services.start_mlflow(folder, port, f"s3://{s3.bucket}/mlflow", s3.environment())
     url = f"http://127.0.0.1:{port}"
     try:
@@ -75,3 +80,15 @@ def mlflow_server(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield url
     finally:
         services.stop(started)
+
+
+def params_with(changes: dict[str, Any]) -> Params:
+    """The committed parameters with some keys, named by their dotted path, changed."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for path, value in changes.items():
+        *blocks, key = path.split(".")
+        block = raw
+        for name in blocks:
+            block = block[name]
+        block[key] = value
+    return validate(raw)

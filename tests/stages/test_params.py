@@ -1,0 +1,62 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stages.params import only, validate
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    return loaded
+
+
+def test_the_committed_file_is_valid(raw: dict[str, Any]) -> None:
+    assert validate(raw).base.target == raw["base"]["target"]
+
+
+def test_a_misspelt_key_is_named(raw: dict[str, Any]) -> None:
+    raw["train"]["tune"]["iteratons"] = 5
+    with pytest.raises(ValueError, match=r"train\.tune\.iteratons: Extra inputs are not permitted"):
+        validate(raw)
+
+
+def test_a_missing_key_is_named(raw: dict[str, Any]) -> None:
+    del raw["prepare"]["split"]["test_size"]
+    with pytest.raises(ValueError, match=r"prepare\.split\.test_size: Field required"):
+        validate(raw)
+
+
+@pytest.mark.parametrize(
+    ("block", "key", "value"),
+    [
+        ("base", "task", "regresion"),
+        ("base", "path", "/tmp/table.csv"),
+        ("base", "seed", "42"),
+        ("train", "folds", 1),
+        ("train", "models", []),
+        ("deploy", "parity", 0),
+    ],
+)
+def test_an_impossible_value_is_named_and_shown(
+    raw: dict[str, Any], block: str, key: str, value: object
+) -> None:
+    raw[block][key] = value
+    with pytest.raises(
+        ValueError, match=rf"{block}\.{key}: .*\(it is {value!r}\)".replace("[", r"\[")
+    ):
+        validate(raw)
+
+
+def test_a_stage_cannot_read_a_key_that_it_does_not_declare(raw: dict[str, Any]) -> None:
+    seen = only(validate(raw), {"base": {"seed": 42}, "deploy": raw["deploy"]})
+    assert seen.base.seed == 42
+    assert seen.deploy.parity == raw["deploy"]["parity"]
+    with pytest.raises(AttributeError, match="target"):
+        _ = seen.base.target
+    with pytest.raises(AttributeError, match="train"):
+        _ = seen.train

@@ -1,0 +1,143 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.params import Params, Split, only
+from stages.prepare import check, split_rows
+from stages.table import TableError
+from tests.conftest import params_with
+
+
+def params(**changes: Any) -> Params:
+    base = {"base.target": "y", "base.task": "regression"}
+    full = params_with({**base, **{key.replace("__", "."): v for key, v in changes.items()}})
+    declared = full.model_dump(include={"base", "prepare"})
+    return only(full, declared)
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    rows = 40
+    return pd.DataFrame(
+        {
+            "name": [f"r{i}" for i in range(rows)],
+            "size": [str(i / 4) for i in range(rows)],
+            "colour": ["red", "green"] * (rows // 2),
+            "on": ["true", "false"] * (rows // 2),
+            "day": [f"2024-01-{i % 28 + 1:02}" for i in range(rows)],
+            "y": [str(i % 7) for i in range(rows)],
+        },
+        dtype=object,
+    )
+
+
+def test_the_schema_says_what_every_column_is(frame: pd.DataFrame) -> None:
+    frame.loc[3, "size"] = np.nan
+    rows, schema = check(frame, params(prepare__id="name"), "0.dir")
+    kinds = {feature.name: feature.kind for feature in schema.features}
+    assert kinds == {"size": "number", "colour": "category", "on": "boolean", "day": "date"}
+    size, colour, _, day = schema.features
+    assert (size.minimum, size.maximum, size.missing) == (0.0, 9.75, 1 / 40)
+    assert colour.categories == ("green", "red")
+    assert day.minimum == pd.Timestamp("2024-01-01").timestamp()
+    assert list(rows) == ["size", "colour", "on", "day", "y", "name"]
+
+
+def test_dropped_columns_are_gone(frame: pd.DataFrame) -> None:
+    rows, schema = check(frame, params(prepare__drop=["name", "day"]), "0.dir")
+    assert schema.names == ["size", "colour", "on"]
+    assert "day" not in rows
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [(["b", "a"], ("a", "b")), (["1", "0"], (0, 1)), (["true", "false"], (False, True))],
+)
+def test_labels_keep_their_type(
+    frame: pd.DataFrame, values: list[str], labels: tuple[object, ...]
+) -> None:
+    frame["y"] = values * 20
+    _, schema = check(frame, params(base__task="classification"), "0.dir")
+    assert schema.classes == labels
+    assert [type(label) for label in schema.classes] == [type(label) for label in labels]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"base__target": "price"}, "base.target: the table has no column 'price'"),
+        ({"prepare__drop": ["nme"]}, "prepare.drop: the table has no column 'nme'"),
+        ({"prepare__id": "nr"}, "prepare.id or prepare.split.column: .* no column 'nr'"),
+        ({"prepare__split__strategy": "group"}, "group and time need a column"),
+        ({"prepare__split__column": "day"}, "random and stratified take none"),
+        ({"base__target": "colour"}, r"regression, but the target 'colour' holds category .*'red'"),
+        ({"base__target": "name", "base__task": "classification"}, "labels with one row"),
+        ({"prepare__drop": ["name", "size", "colour", "on", "day"]}, "No feature is left"),
+    ],
+)
+def test_an_impossible_combination_is_refused(
+    frame: pd.DataFrame, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TableError, match=message):
+        check(frame, params(**changes), "0.dir")
+
+
+def test_a_missing_target_names_its_row(frame: pd.DataFrame) -> None:
+    frame.loc[11, "y"] = np.nan
+    with pytest.raises(TableError, match="column 'y', row 12"):
+        check(frame, params(), "0.dir")
+
+
+def test_a_constant_target_is_refused(frame: pd.DataFrame) -> None:
+    frame["y"] = "3"
+    with pytest.raises(TableError, match="one value only"):
+        check(frame, params(), "0.dir")
+
+
+def split(strategy: str, column: str | None = None) -> Split:
+    return Split.model_validate({"strategy": strategy, "column": column, "test_size": 0.25})
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "group": np.repeat([f"g{i}" for i in range(20)], 10),
+            "time": generator.permutation(200),
+            "y": generator.choice(["a", "b"], 200, p=[0.9, 0.1]),
+            "number": generator.normal(size=200),
+        }
+    )
+
+
+def test_a_random_split_is_the_same_each_time(table: pd.DataFrame) -> None:
+    one = split_rows(table, "y", "classification", split("random"), 1)
+    two = split_rows(table, "y", "classification", split("random"), 1)
+    other = split_rows(table, "y", "classification", split("random"), 2)
+    pd.testing.assert_frame_equal(one[1], two[1])
+    assert set(one[1].index) != set(other[1].index)
+    assert sorted([*one[0].index, *one[1].index]) == list(range(200))
+    assert len(one[1]) == 50
+
+
+def test_a_stratified_split_keeps_the_mix(table: pd.DataFrame) -> None:
+    train, test = split_rows(table, "y", "classification", split("stratified"), 1)
+    assert (test["y"] == "b").mean() == pytest.approx((train["y"] == "b").mean(), abs=0.02)
+    train, test = split_rows(table, "number", "regression", split("stratified"), 1)
+    assert test["number"].median() == pytest.approx(table["number"].median(), abs=0.15)
+
+
+def test_a_group_is_on_one_side_only(table: pd.DataFrame) -> None:
+    train, test = split_rows(table, "y", "classification", split("group", "group"), 1)
+    assert not set(train["group"]) & set(test["group"])
+    assert test["group"].nunique() == 5
+
+
+def test_the_newest_rows_are_the_holdout(table: pd.DataFrame) -> None:
+    train, test = split_rows(table, "y", "classification", split("time", "time"), 1)
+    assert train["time"].max() < test["time"].min()
+    assert train["time"].is_monotonic_increasing
+    assert len(test) == 50

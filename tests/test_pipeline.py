@@ -1,0 +1,164 @@
+"""The main job on a small table: rebuild, push, pull, compare, fail well."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import joblib
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+from mlflow.tracking import MlflowClient
+
+from app.model import Model
+from stages.fingerprint import md5
+from stages.schema import Schema, model_frame, read_prepared
+from tests.conftest import S3
+from tests.project import Project, create, houses
+
+
+@pytest.fixture(scope="module")
+def project(s3: S3, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose pipeline ran once, was pushed and committed."""
+    built = create(tmp_path_factory.mktemp("project"), s3, mlflow_server, "houses", houses())
+    built.run("dvc", "repro")
+    built.run("dvc", "push")
+    built.commit("Run the pipeline")
+    return built
+
+
+@pytest.fixture
+def client(mlflow_server: str) -> Iterator[MlflowClient]:
+    yield MlflowClient(mlflow_server)
+
+
+def test_a_rebuild_on_a_fresh_clone_leaves_the_lock_as_it_was(
+    project: Project, tmp_path: Path
+) -> None:
+    clone = project.clone(tmp_path / "clone")
+    clone.run("dvc", "pull", "data.dvc")
+    clone.run("dvc", "repro", "--force")
+    assert clone.run("git", "status", "--porcelain").stdout == ""
+    assert (clone.root / "dvc.lock").read_bytes() == (project.root / "dvc.lock").read_bytes()
+
+
+def test_everything_comes_back_from_s3(project: Project) -> None:
+    for name in ("data", "model", "prepared", ".dvc/cache"):
+        shutil.rmtree(project.root / name)
+    project.run("dvc", "pull")
+    assert "up to date" in project.run("dvc", "status").stdout
+    assert "in sync" in project.run("dvc", "status", "-c").stdout
+
+
+def test_one_parent_run_holds_what_the_reports_hold(project: Project, client: MlflowClient) -> None:
+    lock = yaml.safe_load((project.root / "dvc.lock").read_text())
+    candidate = lock["stages"]["train"]["outs"][0]["md5"]
+    experiment = client.get_experiment_by_name("houses")
+    runs = client.search_runs(
+        [experiment.experiment_id],
+        f"tags.candidate_md5 = '{candidate}'",
+        order_by=["attributes.start_time ASC"],
+    )
+    first = runs[0]
+    assert first.info.status == "FINISHED"
+    assert first.data.tags["stages"] == "train evaluate deploy"
+    assert first.data.tags["version_md5"] == lock["stages"]["deploy"]["outs"][1]["md5"]
+    assert first.data.params["train.models"] == "['lightgbm', 'ridge']"
+    scores = json.loads((project.root / "reports" / "metrics.json").read_text())
+    for metric, value in scores["model"].items():
+        assert first.data.metrics[f"model.{metric}"] == value
+    (read,) = first.inputs.dataset_inputs
+    assert lock["stages"]["prepare"]["outs"][0]["md5"].startswith(read.dataset.digest)
+    nested = client.search_runs(
+        [experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{first.info.run_id}'"
+    )
+    assert {run.info.status for run in nested} == {"FINISHED"}
+    assert sorted(run.data.tags["step"] for run in nested) == [
+        "blend_models",
+        "compare_models",
+        "compare_models",
+    ]
+    folds = client.get_metric_history(nested[0].info.run_id, "fold_RMSE")
+    assert len(folds) == 2
+    assert np.mean([fold.value for fold in folds]) == pytest.approx(
+        nested[0].data.metrics["RMSE"], rel=1e-3
+    )
+    plots = {file.path for file in client.list_artifacts(first.info.run_id, "plots")}
+    assert {"plots/residuals.png", "plots/importance.csv"} <= plots
+
+
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")  # within MLflow
+def test_the_registered_champion_is_the_locked_version_and_answers(
+    project: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = client.get_model_version_by_alias("houses", "champion")
+    assert champion.tags["version_md5"] == md5(project.root / "model" / "serving")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
+    loaded = mlflow.pyfunc.load_model("models:/houses@champion")
+    manifest = json.loads((project.root / "model/serving/manifest.json").read_text())
+    answer = loaded.predict(pd.DataFrame([manifest["example"]["record"]]))
+    assert answer["prediction"].tolist() == [pytest.approx(manifest["example"]["prediction"])]
+
+
+def test_the_served_model_answers_as_the_fitted_pipeline(project: Project) -> None:
+    prepared = project.root / "prepared"
+    schema = Schema.read(prepared)
+    holdout = read_prepared(prepared / "test.parquet", schema)
+    pipeline = joblib.load(project.root / "model" / "final" / "pipeline.pkl")
+    fitted = pipeline.predict(model_frame(holdout, schema))
+    served = Model.load(project.root / "model" / "serving").predict_table(
+        pa.Table.from_pandas(holdout)
+    )
+    np.testing.assert_allclose(served.values, fitted, rtol=1e-9)
+
+
+def test_a_model_below_the_gate_is_not_deployed(project: Project, tmp_path: Path) -> None:
+    clone = project.clone(tmp_path / "clone")
+    clone.run("dvc", "pull")
+    clone.set(evaluate__gate__limit=1.0)
+    done = clone.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert "above the limit evaluate.gate.limit, 1, by" in done.stderr
+    before = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]["deploy"]
+    assert yaml.safe_load((clone.root / "dvc.lock").read_text())["stages"]["deploy"] == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"base__target": "prise"}, "base.target: the table has no column 'prise'"),
+        ({"base__target": "town"}, "base.task is regression, but the target 'town'"),
+        ({"prepare__drop": ["flor area"]}, "prepare.drop: the table has no column 'flor area'"),
+        ({"base__colour": 1}, "base.colour: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_parameter_ends_in_a_sentence_and_a_second_try_works(
+    project: Project, changes: dict[str, object], message: str
+) -> None:
+    params = (project.root / "params.yaml").read_text()
+    try:
+        project.set(**changes)
+        done = project.run("dvc", "repro", "prepare", check=False)
+        assert done.returncode != 0
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        (project.root / "params.yaml").write_text(params)
+    project.run("dvc", "repro")
+    assert project.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_a_dead_tracking_server_is_loud_and_stops_nothing(project: Project, tmp_path: Path) -> None:
+    clone = project.clone(tmp_path / "clone")
+    clone.run("dvc", "pull", "data.dvc")
+    clone.environment["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
+    try:
+        done = clone.run("dvc", "repro", "--force")
+    finally:
+        clone.environment["MLFLOW_TRACKING_URI"] = project.environment["MLFLOW_TRACKING_URI"]
+    assert "MLFLOW: NOT LOGGED" in done.stderr
+    assert (clone.root / "dvc.lock").read_bytes() == (project.root / "dvc.lock").read_bytes()
