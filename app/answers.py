@@ -24,14 +24,14 @@ class Answer:
     """A reply to be sent.
 
     Attributes:
-        content: its body.
+        pieces: its body, in order.
         media_type: what that is.
         version: the model's that gave it.
         rows: how many were predicted.
         ignored: the columns that the model does not read.
     """
 
-    content: bytes
+    pieces: list[bytes]
     media_type: str
     version: str
     rows: int
@@ -50,10 +50,10 @@ def answer_upload(
     packed, ignored = pack_upload(upload, model.manifest, settings)
     prediction = _predict(model, packed, probabilities)
     if as_csv:
-        content, media_type = csv_reply(model, upload, prediction), "text/csv; charset=utf-8"
+        pieces, media_type = csv_reply(model, upload, prediction), "text/csv; charset=utf-8"
     else:
-        content, media_type = json_reply(model, prediction), "application/json"
-    return Answer(content, media_type, model.version, len(packed), ignored)
+        pieces, media_type = json_reply(model, prediction), "application/json"
+    return Answer(pieces, media_type, model.version, len(packed), ignored)
 
 
 def answer_records(

@@ -13,51 +13,64 @@ from app.errors import Problem
 from app.model import Model, Prediction
 from app.upload import Upload
 
+Bytes = bytes | bytearray
+
 ROWS = 16_384  # written in one go
+SLICE = 1024**2  # bytes taken apart in one go
 
 
-def csv_reply(model: Model, upload: Upload, prediction: Prediction) -> bytes:
+def csv_reply(model: Model, upload: Upload, prediction: Prediction) -> list[bytes]:
     """Append the predictions to the rows that they answer.
 
     The rows stay as they were sent; where quotes are in play, their cells stay. The new
     columns are `prediction` and, with probabilities, one `probability_<class>` for each
     class; a name that the file already has gets an underscore. A number that is not finite
     becomes an empty cell.
+
+    Returns:
+        The file, in pieces.
+
+    Raises:
+        Problem: the rows cannot be matched with their predictions.
     """
     data = _parquet_as_csv(upload.data) if upload.is_parquet else upload.data
-    stream = io.BytesIO(data)
-    records = _plain(stream) if _one_line_per_row(data) else _parsed(stream)
+    records = _plain(data) if _one_line_per_row(data) else _parsed(data)
     header = next(records)
-    end = b"\r\n" if stream.getvalue().find(b"\r\n", 0, len(header) + 2) >= 0 else b"\n"
-    columns = _columns(model, prediction)
     taken = next(csv.reader([header.decode("utf-8", "surrogateescape")]))
-    pieces = [b",".join([header, *(_free(name, taken) for name, _ in columns)])]
-    rows = len(prediction.values)
+    columns = _columns(model, prediction)
+    pieces = [b",".join([header, *(_free(name, taken) for name, _ in columns)]) + b"\n"]
     written = 0
-    for start in range(0, rows, ROWS):
+    for start in range(0, len(prediction.values), ROWS):
         cells = [_cells(values[start : start + ROWS]) for _, values in columns]
         lines = [b",".join(line) for line in zip(islice(records, ROWS), *cells, strict=False)]
         written += len(lines)
-        pieces += lines
-    if written != rows or next(records, None) is not None:
+        pieces.append(b"\n".join([*lines, b""]))
+    if written != len(prediction.values) or next(records, None) is not None:
         raise Problem(
             "invalid-csv",
             "The lines of the file cannot be told apart safely; ask for JSON, or quote its cells.",
         )
-    return end.join([*pieces, b""])
+    return pieces
 
 
-def _one_line_per_row(data: bytes | bytearray) -> bool:
+def _one_line_per_row(data: Bytes) -> bool:
     return b'"' not in data and b"\n" in data
 
 
-def _plain(stream: io.BytesIO) -> Iterator[bytes]:
-    lines = (line.rstrip(b"\r\n") for line in stream)
-    return filter(None, lines)
+def _plain(data: Bytes) -> Iterator[bytes]:
+    """Give the lines that hold something, without their ends."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start + SLICE) + 1 or len(data)
+        for line in bytes(memoryview(data)[start:end]).split(b"\n"):
+            if record := line.removesuffix(b"\r"):
+                yield record
+        start = end
 
 
-def _parsed(stream: io.BytesIO) -> Iterator[bytes]:
-    text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
+def _parsed(data: Bytes) -> Iterator[bytes]:
+    """Give the records that the quotes make, each written anew."""
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogateescape", newline="")
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="")
     for cells in filter(None, csv.reader(text)):
@@ -99,7 +112,7 @@ def _cell(text: str) -> bytes:
     return line.getvalue().encode()
 
 
-def _parquet_as_csv(data: bytes | bytearray) -> bytes:
+def _parquet_as_csv(data: Bytes) -> bytes:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
     from pyarrow import parquet

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from app.columns import check_names, conform
+from app.columns import check_names
 from app.errors import MAX_ERRORS, Problem, quote
 from app.manifest import Manifest
 
@@ -26,8 +26,7 @@ def read_csv(data: Bytes, manifest: Manifest, max_columns: int) -> tuple[pa.Tabl
     """Read a CSV file: UTF-8, commas, one header line, `"` quotes.
 
     Returns:
-        The model's columns, typed as `app.packing.pack` takes them, and the names of the
-        other columns.
+        The model's columns, and the names of the others.
 
     Raises:
         Problem: the file is not such a CSV, or its columns or values do not fit the model.
@@ -51,12 +50,12 @@ def read_csv(data: Bytes, manifest: Manifest, max_columns: int) -> tuple[pa.Tabl
             raise _explain(data, error, kinds, manifest, quoted) from error
         numbers_fit = False
     if not numbers_fit:
-        # As texts, the faults can be found and shown.
+        # As texts, so that who packs them can tell the faults.
         try:
             table = _parse(data, dict.fromkeys(kinds, TEXT), manifest, quoted)
         except pa.ArrowInvalid as error:
             raise _explain(data, error, kinds, manifest, quoted) from error
-    return conform(table, manifest.features), ignored
+    return table, ignored
 
 
 def read_header(data: Bytes) -> list[str]:

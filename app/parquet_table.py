@@ -3,7 +3,7 @@
 import pyarrow as pa
 from pyarrow import parquet
 
-from app.columns import check_names, conform
+from app.columns import check_names
 from app.errors import Problem, quote
 from app.manifest import Manifest
 from app.settings import Settings
@@ -15,8 +15,7 @@ def read_parquet(
     """Read a Parquet file.
 
     Returns:
-        The model's columns, typed as `app.packing.pack` takes them, and the names of the
-        other columns.
+        The model's columns, and the names of the others.
 
     Raises:
         Problem: the file is not Parquet, too large, or does not fit the model.
@@ -33,7 +32,7 @@ def read_parquet(
         raise Problem(
             "invalid-parquet", f"The file cannot be read as Parquet: {quote(str(error), 200)}."
         ) from error
-    return conform(table, manifest.features), ignored
+    return table, ignored
 
 
 def _check_size(metadata: parquet.FileMetaData, limits: Settings) -> None:

@@ -1,11 +1,13 @@
 """The routes that predict. HTTP only: bytes come in, `app.answers` turns them into bytes."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import quote
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from app import memory
 from app.answers import Answer, answer_records, answer_upload, records_of
 from app.body import content_type, is_parquet, read_body, read_file
 from app.errors import Problem
@@ -16,6 +18,7 @@ from app.upload import Upload
 
 # Smaller bodies are answered at once; a thread would cost them more than it gives.
 INLINE_BYTES = 16_384
+LARGE = 1024**2  # bytes; larger replies go out in pieces, larger files leave memory to clear
 MAX_NAMED = 50  # ignored columns in a header, which clients limit
 JSON_TYPES = ("application/json", "")
 CSV_TYPES = ("text/csv", "application/csv")
@@ -63,7 +66,10 @@ async def _answer_upload(request: Request, service: Service, upload: Upload) -> 
         probabilities=_probabilities(request),
         as_csv=_wants_csv(request),
     )
-    return _reply(request, answer)
+    reply = _reply(request, answer)
+    if len(upload.data) > LARGE:
+        reply.background = BackgroundTask(memory.release)
+    return reply
 
 
 async def _answer_json(
@@ -96,7 +102,16 @@ def _reply(request: Request, answer: Answer) -> Response:
         names = [quote(name) for name in answer.ignored[:MAX_NAMED]]
         more = len(answer.ignored) - MAX_NAMED
         headers["X-Ignored-Columns"] = ", ".join(names) + (f", and {more} more" if more > 0 else "")
-    return Response(answer.content, headers=headers, media_type=answer.media_type)
+    size = sum(map(len, answer.pieces))
+    if size <= LARGE:
+        return Response(b"".join(answer.pieces), headers=headers, media_type=answer.media_type)
+    headers["Content-Length"] = str(size)
+    return StreamingResponse(_each(answer.pieces), headers=headers, media_type=answer.media_type)
+
+
+async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
 
 
 def _probabilities(request: Request) -> bool:

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 
 from starlette.requests import Request
 
+from app import memory
 from app.errors import Problem
 from app.serving import Serving
 from app.settings import Settings
+from app.upload import warm_up
 from app.work import Work
 
 
@@ -26,12 +28,17 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load the model and keep it up to date, until the end."""
+        memory.limit_arenas()
         await self.serving.update()
-        watcher = asyncio.create_task(self.serving.watch())
+        tasks = [
+            asyncio.create_task(self.serving.watch()),
+            asyncio.create_task(self.work.run(warm_up)),
+        ]
         try:
             yield
         finally:
-            watcher.cancel()
+            for task in tasks:
+                task.cancel()
             self.work.close()
 
     def check_key(self, request: Request, *, needs_one: bool = False) -> None:

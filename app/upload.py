@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app import memory
 from app.errors import Problem
 from app.manifest import Manifest
 from app.runtime import Packed
@@ -39,6 +40,13 @@ class Upload:
     def is_parquet(self) -> bool:
         """Whether to read it as Parquet; otherwise it is CSV."""
         return self.named_parquet or self.data.startswith(PARQUET)
+
+
+def warm_up() -> None:
+    """Import what files need, before the first one comes."""
+    from app import csv_table, packing, parquet_table  # noqa: F401
+
+    memory.use_malloc_for_arrow()
 
 
 def pack_upload(upload: Upload, manifest: Manifest, limits: Settings) -> tuple[Packed, list[str]]:
