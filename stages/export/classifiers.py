@@ -243,8 +243,10 @@ def _network(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
 
 
 def _support_vectors(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
+    if model.probability:
+        raise NotConvertible(part, "its probabilities are an iteration that stops early")
     if len(model.classes_) > 2:
-        raise NotConvertible(part, "with more than two classes its probabilities are iterated")
+        raise NotConvertible(part, "with more than two classes it votes pair by pair")
     values = kernel_sum(
         graph,
         matrix,
@@ -255,12 +257,7 @@ def _support_vectors(graph: Graph, matrix: Matrix, model: Any, part: str) -> Ans
         part,
     )
     decision = graph.add("Add", values, graph.constant(model.intercept_))
-    probabilities = None
-    if model.probability:
-        scaled = graph.add("Mul", decision, graph.constant(model.probA_[0]))
-        shifted = graph.add("Sub", scaled, graph.constant(model.probB_[0]))
-        probabilities = answers.both(graph, graph.add("Sigmoid", shifted))
-    return Answer(answers.positive(graph, decision, 2), probabilities, decision)
+    return Answer(answers.positive(graph, decision, 2), None, decision)
 
 
 def _neighbours(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:

@@ -106,15 +106,28 @@ def thresholds(
     return {position: np.unique(np.concatenate(parts)) for position, parts in found.items()}
 
 
+def preprocessing(pipeline: Any) -> list[tuple[str, Any]]:
+    """Return the name and the fitted transformer of each step on features."""
+    return [(name, step) for name, step in _steps(pipeline) if not _is_of_target(step)]
+
+
 def _prepare(
     graph: Graph, pipeline: Any, features: Sequence[Feature], columns: Sequence[str]
 ) -> tuple[Matrix, list[Any]]:
     """Convert the preprocessing; also return the steps to undo on the answer, in order."""
-    steps = [(name, step) for _, name, step in pipeline._iter(with_final=False)]
-    inverses = [step for _, step in reversed(steps) if hasattr(step, "inverse_transform")]
-    forward = [(name, step) for name, step in steps if not hasattr(step, "inverse_transform")]
     n_categorical = sum(feature.kind == "category" for feature in features)
-    return walk(graph, Inputs(graph, n_categorical), forward, features, columns), inverses
+    inputs = Inputs(graph, n_categorical)
+    inverses = [step for _, step in reversed(_steps(pipeline)) if _is_of_target(step)]
+    return walk(graph, inputs, preprocessing(pipeline), features, columns), inverses
+
+
+def _steps(pipeline: Any) -> list[tuple[str, Any]]:
+    """Return the steps before the estimator that run at prediction."""
+    return [(name, step) for _, name, step in pipeline._iter(with_final=False)]
+
+
+def _is_of_target(step: Any) -> bool:
+    return hasattr(step, "inverse_transform")
 
 
 def _require_identity(step: Any) -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from app.manifest import Feature, Parity
-from stages.export.convert import thresholds
+from stages.export.convert import preprocessing, thresholds
 from stages.export.errors import NotConvertible
 from stages.export.walk import unseen_text
 
@@ -68,7 +68,8 @@ def edge_rows(
     if short > 0:
         usual = pd.concat([usual, _changed(ordinary, [{}] * short)], ignore_index=True)
     filler = _changed(ordinary.dropna(subset=dates), [{}] * ROWS_PER_MISSING_DATE)
-    return _accepted(pipeline, pd.concat([usual, scarce], ignore_index=True), filler)
+    answered = [_accepted(pipeline, rows, filler) for rows in (usual, scarce)]
+    return pd.concat(answered, ignore_index=True)
 
 
 def parity(
@@ -144,7 +145,9 @@ def _splits(
         found = thresholds(pipeline, features, columns)
     except NotConvertible:
         return {}  # There is no graph whose branches could differ.
-    reached = pipeline.transform(ordinary.copy())
+    reached = ordinary.copy()
+    for _, step in preprocessing(pipeline):
+        reached = step.transform(reached)
     splits = {}
     for feature, column in zip(features, columns, strict=True):
         if feature.kind != "number" or column not in reached.columns:

@@ -21,6 +21,10 @@ SELECTORS = {
     "VarianceThreshold",
 }
 
+REFUSED = {
+    "DropImputer": "it drops the rows with missing values, which then get no answer",
+}
+
 Members = list[int]
 Writer = Callable[[Graph, Any, Matrix, Members, str], str]
 Mixer = Callable[[Graph, Any, Matrix], str]
@@ -55,7 +59,6 @@ def mix(
     inputs: Inputs,
     step: Any,
     given: Sequence[Column],
-    names: Sequence[str],
     part: str,
 ) -> list[Column]:
     """Apply a step that makes new columns out of all the columns it reads.
@@ -65,7 +68,6 @@ def mix(
         inputs: the graph's inputs.
         step: the fitted transformer.
         given: all columns that the step reads, in its order.
-        names: the names of the new columns, in the step's order.
         part: the step, for errors.
 
     Raises:
@@ -74,6 +76,7 @@ def mix(
     writer = MIXERS.get(type(step).__name__)
     if writer is None:
         raise NotConvertible(part, "there is no exact counterpart of it")
+    names = [str(name) for name in step.get_feature_names_out()]
     tensor = writer(graph, step, pack(graph, inputs, given))
     return [Column(name, Slot(tensor, i, len(names))) for i, name in enumerate(names)]
 

@@ -19,37 +19,42 @@ from stages.export.columns import NUMERIC, Column, Inputs, Matrix, Slot, Table, 
 from stages.export.dates import take_apart
 from stages.export.errors import NotConvertible
 from stages.export.graph import Graph
-from stages.export.steps import COLUMNWISE, RENAMERS, SELECTORS, columnwise, mix
+from stages.export.steps import COLUMNWISE, REFUSED, RENAMERS, SELECTORS, columnwise, mix
 
 
 @dataclass(frozen=True)
 class Probe:
     """Which rows of the probe frame show which states.
 
+    A categorical column's states are its categories, an unseen text, and missing, in the order
+    of its codes; and, last, another unseen text, which must come out as the first one does.
     Row 0 has every categorical column in state 0; then one block per categorical column, in
     which that column alone takes each of its states; then rows in which all of them differ.
+
+    Attributes:
+        state: the state of each categorical column in each row, shape (rows, columns).
+        sizes: the number of states of each categorical column.
     """
 
-    codes: npt.NDArray[np.int64]
-    states: tuple[int, ...]
+    state: npt.NDArray[np.int64]
+    sizes: tuple[int, ...]
 
     @classmethod
-    def over(cls, states: Sequence[int]) -> "Probe":
+    def over(cls, sizes: Sequence[int]) -> "Probe":
         """Lay out the rows for categorical columns with the given numbers of states."""
-        blocks = [np.zeros((1, len(states)), dtype=np.int64)]
-        for raw, count in enumerate(states):
-            block = np.zeros((count, len(states)), dtype=np.int64)
-            block[:, raw] = np.arange(count)
+        blocks = [np.zeros((1, len(sizes)), dtype=np.int64)]
+        for raw, size in enumerate(sizes):
+            block = np.zeros((size, len(sizes)), dtype=np.int64)
+            block[:, raw] = np.arange(size)
             blocks.append(block)
-        steps = np.arange(2 * max(states, default=0))[:, None]
-        strides = np.arange(1, len(states) + 1)
-        blocks.append(steps * strides % np.array(states, dtype=np.int64).reshape(1, -1))
-        return cls(np.concatenate(blocks), tuple(states))
+        mixed = np.arange(2 * max(sizes, default=0))[:, None] * np.arange(1, len(sizes) + 1)
+        blocks.append(mixed % np.array(sizes, dtype=np.int64).reshape(1, -1))
+        return cls(np.concatenate(blocks), tuple(sizes))
 
     def block(self, raw: int) -> slice:
         """Return the rows in which column `raw` takes its states in order."""
-        start = 1 + sum(self.states[:raw])
-        return slice(start, start + self.states[raw])
+        start = 1 + sum(self.sizes[:raw])
+        return slice(start, start + self.sizes[raw])
 
     def table(self, values: npt.NDArray[np.object_], part: str, name: str) -> Table:
         """Find the one categorical column that the values depend on.
@@ -60,20 +65,21 @@ class Probe:
             name: the column, for the error.
 
         Raises:
-            NotConvertible: the values depend on more than one column.
+            NotConvertible: the values depend on more than the state of one column.
         """
-        if not self.states:
+        if not self.sizes:
             raise NotConvertible(part, f"column '{name}' is not computed from any feature")
-        differs = [
-            raw
-            for raw in range(len(self.states))
-            if not _same(values[self.block(raw)], values[:1]).all()
-        ]
+        blocks = [values[self.block(raw)] for raw in range(len(self.sizes))]
+        differs = [raw for raw, block in enumerate(blocks) if not _same(block, values[:1]).all()]
         raw = differs[0] if differs else 0
-        table = Table(raw, values[self.block(raw)])
-        if not _same(values, table.values[self.codes[:, raw]]).all():
+        if not _same(values, blocks[raw][self.state[:, raw]]).all():
             raise NotConvertible(part, f"column '{name}' depends on several categorical features")
-        return table
+        unseen, _missing, other_unseen = blocks[raw][-3:]
+        # While they are still texts they differ by nature.
+        encoded = not isinstance(other_unseen, str)
+        if encoded and not _same(np.array([unseen]), np.array([other_unseen])).all():
+            raise NotConvertible(part, f"column '{name}' looks into texts that training never saw")
+        return Table(raw, blocks[raw][:-1])
 
 
 def unseen_text(categories: Sequence[str]) -> str:
@@ -109,7 +115,14 @@ def walk(
     frame, probe, state = _start(features, columns)
     for name, step in steps:
         part = f"step '{name}' ({type(_inner(step)).__name__})"
-        after = step.transform(frame.copy())
+        if type(_inner(step)).__name__ in REFUSED:
+            raise NotConvertible(part, REFUSED[type(_inner(step)).__name__])
+        try:
+            after = step.transform(frame.copy())
+        except (TypeError, ValueError) as error:
+            raise NotConvertible(
+                part, f"it fails on missing or unseen categories ({error})"
+            ) from error
         if len(after) != len(frame):
             raise NotConvertible(part, "it drops rows")
         state = _advance(graph, inputs, step, part, state, probe, after)
@@ -125,11 +138,7 @@ def _start(
 ) -> tuple[pd.DataFrame, Probe, list[Column]]:
     """Return the probe frame and the raw columns."""
     numbers = [feature for feature in features if feature.kind != "category"]
-    states = [
-        [*feature.categories, unseen_text(feature.categories), np.nan]
-        for feature in features
-        if feature.kind == "category"
-    ]
+    states = [_states(feature.categories) for feature in features if feature.kind == "category"]
     probe = Probe.over([len(values) for values in states])
     data: dict[str, Any] = {}
     state = []
@@ -137,12 +146,11 @@ def _start(
     source: Slot | Table
     for feature, column in zip(features, columns, strict=True):
         if feature.kind == "category":
-            values = np.array(states[raw], dtype=object)
-            data[column] = values[probe.codes[:, raw]]
-            source = Table(raw, values)
+            data[column] = states[raw][probe.state[:, raw]]
+            source = Table(raw, states[raw][:-1])
             raw += 1
         else:
-            value = np.full(len(probe.codes), feature.minimum or 0.0)
+            value = np.full(len(probe.state), feature.minimum or 0.0)
             data[column] = pd.to_datetime(value, unit="s") if feature.kind == "date" else value
             source = Slot(NUMERIC, slot, len(numbers))
             slot += 1
@@ -177,8 +185,7 @@ def _advance(
     elif kind in COLUMNWISE and slots:
         produced = columnwise(graph, inputs, inner, given, slots, part)
     elif slots:
-        made = [str(name) for name in inner.get_feature_names_out()]
-        produced = mix(graph, inputs, inner, given, made, part)
+        produced = mix(graph, inputs, inner, given, part)
     else:
         produced = []
     known |= {column.name: column for column in produced}
@@ -188,6 +195,14 @@ def _advance(
         else Column(name, probe.table(after[name].to_numpy(dtype=object), part, name))
         for name in names
     ]
+
+
+def _states(categories: Sequence[str]) -> npt.NDArray[np.object_]:
+    """Return the values of a categorical column's states (see `Probe`)."""
+    unseen = unseen_text(categories)
+    # Made of known words, for steps that take texts apart.
+    other = " ".join([*categories[:2], unseen])
+    return np.array([*categories, unseen, np.nan, other], dtype=object)
 
 
 def _inner(step: Any) -> Any:
