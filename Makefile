@@ -21,7 +21,7 @@ setup: .venv/installed ## Install the environment; write .env and .dvc/config.lo
 	  echo "Python 3.11 is needed (PyCaret runs on nothing newer), and '$(PYTHON)' is not it. Name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11"; exit 1; }
 	@if command -v uv >/dev/null; then \
 	  uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv && \
-	  VIRTUAL_ENV=.venv uv pip sync --quiet --require-hashes requirements.txt; \
+	  VIRTUAL_ENV=.venv uv pip sync --quiet --compile-bytecode --require-hashes requirements.txt; \
 	else \
 	  $(PYTHON) -m venv .venv && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt; \

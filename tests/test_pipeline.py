@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import joblib
@@ -32,8 +31,8 @@ def project(s3: S3, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def client(mlflow_server: str) -> Iterator[MlflowClient]:
-    yield MlflowClient(mlflow_server)
+def client(mlflow_server: str) -> MlflowClient:
+    return MlflowClient(mlflow_server)
 
 
 def test_a_rebuild_on_a_fresh_clone_leaves_the_lock_as_it_was(
