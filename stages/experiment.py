@@ -96,7 +96,24 @@ def column_kinds(schema: Schema) -> dict[str, list[str] | None]:
 
 
 def folds(train: pd.DataFrame, schema: Schema, count: int) -> dict[str, Any]:
-    """Cross-validation by the same notion as the holdout."""
+    """Cross-validation by the same notion as the holdout, in PyCaret's words.
+
+    Raises:
+        ValueError: there are not enough rows, groups or rows of a label for `train.folds`.
+    """
+    what, number = "rows", len(train)
+    if schema.strategy == "group":
+        what, number = f"groups of {schema.split_column!r}", train[schema.split_column].nunique()
+    elif schema.strategy == "time":
+        what, number = "rows after the first", len(train) - 1
+    elif schema.task == "classification":
+        counts = train[schema.target].value_counts()
+        what, number = f"rows of the label {counts.index[-1]!r}", int(counts.iloc[-1])
+    if number < count:
+        raise ValueError(
+            f"train.folds is {count}, but there are only {number} {what} to train on. Lower "
+            "train.folds or add rows."
+        )
     if schema.strategy == "group":
         groups = train[schema.split_column].to_numpy()
         return {"fold": count, "fold_strategy": "groupkfold", "fold_groups": groups}

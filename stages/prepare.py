@@ -15,9 +15,9 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from app.manifest import Class, Feature, Kind, Task
 from stages.fingerprint import md5
-from stages.params import Params, Split, read
+from stages.params import Base, Params, Prepare, Split, read
 from stages.schema import TEST, TRAIN, Schema, write_prepared
-from stages.table import TableError, read_table, refuse, typed
+from stages.table import SHOWN, TableError, read_table, refuse, typed
 
 DATA = Path("data")
 PREPARED = Path("prepared")
@@ -39,48 +39,66 @@ def check(frame: pd.DataFrame, params: Params, data_md5: str) -> tuple[pd.DataFr
         TableError: naming the column, and the row and value where there is one.
     """
     base, prepare = params.base, params.prepare
+    refuse_impossible(frame, base, prepare)
     aside = [name for name in (prepare.id, prepare.split.column) if name is not None]
-    known = ", ".join(frame.columns)
-    for name, key in [
-        (base.target, "base.target"),
-        *((name, "prepare.id or prepare.split.column") for name in aside),
-        *((name, "prepare.drop") for name in prepare.drop),
-    ]:
-        if name not in frame:
-            raise TableError(f"{key}: the table has no column {name!r}. It has: {known}.")
-    split = prepare.split
-    if (split.strategy in {"group", "time"}) != (split.column is not None):
-        raise TableError(
-            f"prepare.split: strategy {split.strategy!r} with column {split.column!r}. "
-            "group and time need a column, random and stratified take none (null)."
-        )
-    refuse_missing(frame[base.target])
+    target, classes = read_target(frame[base.target], base.task)
+    asked = typed(frame[base.target])[1]
     features, columns = [], {}
     for name in frame.columns.drop([base.target, *aside, *prepare.drop], errors="ignore"):
         kind, values = typed(frame[name])
+        if values.equals(asked):
+            raise TableError(
+                f"The column {name!r} is the target {base.target!r} again, value by value: a model "
+                "would only copy it. List it in prepare.drop."
+            )
         features.append(describe(name, kind, values))
         columns[name] = values
     if not features:
         raise TableError("No feature is left: every column is the target, set aside or dropped.")
-    columns[base.target], classes = read_target(frame[base.target], base.task)
+    columns[base.target] = target
     for name in aside:
-        columns[name] = typed(frame[name])[1]
+        kind, columns[name] = typed(frame[name])
+        if name == prepare.split.column and prepare.split.strategy == "time" and kind == "category":
+            raise TableError(
+                f"prepare.split.column: {name!r} holds texts (row 1: {frame[name].iloc[0]!r}); a "
+                "split by time needs dates or numbers."
+            )
     schema = Schema(
         task=base.task,
         target=base.target,
         classes=classes,
         features=tuple(features),
         missing_values=tuple(prepare.missing),
-        strategy=split.strategy,
-        split_column=split.column,
+        strategy=prepare.split.strategy,
+        split_column=prepare.split.column,
         data_md5=data_md5,
     )
     return pd.DataFrame(columns), schema
 
 
-def refuse_missing(target: pd.Series) -> None:
-    """Raise TableError when a row has no target."""
+def refuse_impossible(frame: pd.DataFrame, base: Base, prepare: Prepare) -> None:
+    """Raise TableError when the keys do not fit the table or each other."""
+    split, known = prepare.split, ", ".join(frame.columns)
+    uses = [(base.target, "base.target"), *((name, "prepare.drop") for name in prepare.drop)]
+    if prepare.id is not None:
+        uses.append((prepare.id, "prepare.id"))
+    if split.column is not None:
+        uses.append((split.column, "prepare.split.column"))
+    for name, key in uses:
+        if name not in frame:
+            raise TableError(f"{key}: the table has no column {name!r}. It has: {known}.")
+        if name == base.target and key != "base.target":
+            raise TableError(f"{key}: the column {name!r} is the target (base.target) already.")
+    if (split.strategy in {"group", "time"}) != (split.column is not None):
+        raise TableError(
+            f"prepare.split: strategy {split.strategy!r} with column {split.column!r}. "
+            "group and time need a column, random and stratified take none (null)."
+        )
+    target = frame[base.target]
     refuse(target[target.isna()], "present, and each row needs its target")
+    if split.column is not None:
+        by = frame[split.column]
+        refuse(by[by.isna()], f"present, and a split by {split.strategy} needs one in each row")
 
 
 def read_target(target: pd.Series, task: Task) -> tuple[pd.Series, tuple[Class, ...]]:
@@ -150,14 +168,39 @@ def split_rows(
 
     Returns:
         The training rows and the holdout rows, each in table order (for `time`: by time).
+
+    Raises:
+        TableError: there is one group only, or a label has no row to train on.
+        ValueError: scikit-learn cannot make such a split of so few rows.
     """
+    train, test = split_places(frame, target, task, split, seed)
+    if task == "classification":
+        unseen = sorted(set(frame[target]) - set(frame[target].iloc[train]))
+        if unseen:
+            raise TableError(
+                f"The split ({split.strategy}) leaves no row to train on for these labels of "
+                f"{target!r}: {', '.join(map(repr, unseen[:SHOWN]))}. Use the strategy stratified, "
+                "another prepare.split.test_size, or more rows."
+            )
+    return frame.iloc[train], frame.iloc[test]
+
+
+def split_places(
+    frame: pd.DataFrame, target: str, task: Task, split: Split, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The places in the table of the training rows and of the holdout rows."""
     rows = np.arange(len(frame))
     if split.strategy == "time":
-        ordered = frame.sort_values([split.column or target], kind="stable")
+        ordered = np.argsort(frame[split.column].to_numpy(), kind="stable")
         cut = len(frame) - max(1, round(len(frame) * split.test_size))
-        return ordered.iloc[:cut], ordered.iloc[cut:]
+        return ordered[:cut], ordered[cut:]
     if split.strategy == "group":
         groups = frame[split.column]
+        if groups.nunique() < 2:
+            raise TableError(
+                f"prepare.split.column: {split.column!r} has one value only, so its rows cannot be "
+                "on two sides. Choose another column or strategy."
+            )
         splitter = GroupShuffleSplit(1, test_size=split.test_size, random_state=seed)
         train, test = next(splitter.split(rows, groups=groups))
     else:
@@ -169,7 +212,7 @@ def split_rows(
         train, test = train_test_split(
             rows, test_size=split.test_size, random_state=seed, stratify=strata
         )
-    return frame.iloc[np.sort(train)], frame.iloc[np.sort(test)]
+    return np.sort(train), np.sort(test)
 
 
 def main() -> None:

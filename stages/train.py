@@ -108,8 +108,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="pycaret|sklearn|joblib")  # shown to no one's use
     with one_thread():
         logger = PyCaretLogger(tracking, run)
-        experiment = start(train, test, schema, params.train, params.base.seed, logger)
         try:
+            experiment = start(train, test, schema, params.train, params.base.seed, logger)
             pipeline, leaderboard = fit(experiment, params.train)
         except (ValueError, RuntimeError) as error:
             tracking.finish(run, "FAILED")

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ def test_labels_keep_their_type(
     frame: pd.DataFrame, values: list[str], labels: tuple[object, ...]
 ) -> None:
     frame["y"] = values * 20
-    _, schema = check(frame, params(base__task="classification"), "0.dir")
+    wanted = params(base__task="classification", prepare__drop=["on"])
+    _, schema = check(frame, wanted, "0.dir")
     assert schema.classes == labels
     assert [type(label) for label in schema.classes] == [type(label) for label in labels]
 
@@ -69,7 +71,17 @@ def test_labels_keep_their_type(
     [
         ({"base__target": "price"}, "base.target: the table has no column 'price'"),
         ({"prepare__drop": ["nme"]}, "prepare.drop: the table has no column 'nme'"),
-        ({"prepare__id": "nr"}, "prepare.id or prepare.split.column: .* no column 'nr'"),
+        ({"prepare__id": "nr"}, "prepare.id: the table has no column 'nr'"),
+        ({"prepare__id": "y"}, "prepare.id: the column 'y' is the target"),
+        ({"prepare__drop": ["y"]}, "prepare.drop: the column 'y' is the target"),
+        (
+            {"prepare__split": {"strategy": "group", "column": "grp", "test_size": 0.2}},
+            "prepare.split.column: the table has no column 'grp'",
+        ),
+        (
+            {"prepare__split": {"strategy": "time", "column": "colour", "test_size": 0.2}},
+            "'colour' holds texts .*'red'.* needs dates or numbers",
+        ),
         ({"prepare__split__strategy": "group"}, "group and time need a column"),
         ({"prepare__split__column": "day"}, "random and stratified take none"),
         ({"base__target": "colour"}, r"regression, but the target 'colour' holds category .*'red'"),
@@ -94,6 +106,24 @@ def test_a_constant_target_is_refused(frame: pd.DataFrame) -> None:
     frame["y"] = "3"
     with pytest.raises(TableError, match="one value only"):
         check(frame, params(), "0.dir")
+
+
+@pytest.mark.parametrize("again", [lambda y: y, lambda y: [f"{value}.0" for value in y]])
+def test_a_feature_that_is_the_target_again_is_refused(
+    frame: pd.DataFrame, again: Callable[[pd.Series], Any]
+) -> None:
+    frame["copy"] = again(frame["y"])
+    with pytest.raises(TableError, match=r"'copy' is the target 'y' again.*prepare\.drop"):
+        check(frame, params(), "0.dir")
+    frame.loc[0, "copy"] = "999"
+    assert "copy" in check(frame, params(), "0.dir")[1].names
+
+
+def test_a_row_without_its_group_is_named(frame: pd.DataFrame) -> None:
+    frame.loc[4, "colour"] = np.nan
+    wanted = params(prepare__split={"strategy": "group", "column": "colour", "test_size": 0.2})
+    with pytest.raises(TableError, match="column 'colour', row 5"):
+        check(frame, wanted, "0.dir")
 
 
 def split(strategy: str, column: str | None = None) -> Split:
@@ -141,3 +171,15 @@ def test_the_newest_rows_are_the_holdout(table: pd.DataFrame) -> None:
     assert train["time"].max() < test["time"].min()
     assert train["time"].is_monotonic_increasing
     assert len(test) == 50
+
+
+def test_one_group_cannot_be_split(table: pd.DataFrame) -> None:
+    table["group"] = "g"
+    with pytest.raises(TableError, match="'group' has one value only"):
+        split_rows(table, "y", "classification", split("group", "group"), 1)
+
+
+def test_a_label_without_a_row_to_train_on_is_named(table: pd.DataFrame) -> None:
+    table["y"] = np.where(table["time"] > 180, "late", "early")
+    with pytest.raises(TableError, match=r"\(time\) leaves no row to train on .* 'late'"):
+        split_rows(table, "y", "classification", split("time", "time"), 1)
