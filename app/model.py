@@ -1,6 +1,7 @@
 """A verified model: the folder that the deploy stage wrote, ready to answer."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,8 @@ from app.manifest import Class, Example, Manifest
 from app.records import RecordPacker
 from app.runtime import Arrays, Floats, Packed, Runtime, open_graph
 
-# A graph's working memory grows with the rows of a call; this bounds it.
-ROWS_PER_CALL = 16_384
+# Rows that one thread scores in one go: enough to be worth it, few enough to share out well.
+ROWS_PER_CALL = 4_096
 
 
 class ModelError(Exception):
@@ -47,12 +48,13 @@ class Model:
         gives_probabilities: whether its predictions have any.
     """
 
-    def __init__(self, manifest: Manifest, version: str, runtime: Runtime) -> None:
+    def __init__(self, manifest: Manifest, version: str, runtime: Runtime, threads: int) -> None:
         self.manifest = manifest
         self.version = version
         self.packer = RecordPacker(manifest.features)
         self.gives_probabilities = manifest.example.probabilities is not None
         self._runtime = runtime
+        self._pool = ThreadPoolExecutor(threads, "predict") if threads > 1 else None
         self._classes = np.empty(len(manifest.classes), object)
         self._classes[:] = manifest.classes
 
@@ -62,7 +64,7 @@ class Model:
 
         Args:
             folder: holds `manifest.json` and the file that it names.
-            threads: cores that one prediction may use; 0 means all.
+            threads: cores that one prediction may use.
 
         Raises:
             ModelError: the file is not the one that the manifest describes.
@@ -78,7 +80,8 @@ class Model:
                 f"{path} has sha256 {found}, the manifest says {manifest.sha256}: the file was "
                 "changed after it was deployed. Delete the folder, then pull or deploy again."
             )
-        return cls(manifest, folder.name, _open_runtime(manifest, content, threads))
+        runtime = _open_runtime(manifest, content)
+        return cls(manifest, folder.name, runtime, threads)
 
     def predict(self, rows: Packed) -> Prediction:
         """Answer packed rows, in order; no rows, no answers."""
@@ -90,15 +93,15 @@ class Model:
         return Prediction(values, probabilities)
 
     def _in_parts(self, rows: Packed) -> Arrays:
-        parts = [
-            self._runtime(
-                Packed(
-                    rows.numeric[start : start + ROWS_PER_CALL],
-                    rows.categorical[start : start + ROWS_PER_CALL],
-                )
+        slices = [
+            Packed(
+                rows.numeric[start : start + ROWS_PER_CALL],
+                rows.categorical[start : start + ROWS_PER_CALL],
             )
             for start in range(0, len(rows), ROWS_PER_CALL)
         ]
+        run = self._pool.map if self._pool else map
+        parts = list(run(self._runtime, slices))
         probabilities = [part[1] for part in parts if part[1] is not None]
         return (
             np.concatenate([part[0] for part in parts]),
@@ -141,10 +144,10 @@ class Model:
         return bool(np.all(np.abs(found - stored) <= allowed))
 
 
-def _open_runtime(manifest: Manifest, content: bytes, threads: int) -> Runtime:
+def _open_runtime(manifest: Manifest, content: bytes) -> Runtime:
     if manifest.runtime == "pycaret":
         # Needs the training environment, which a server of ONNX models does not have.
         from app.pycaret_model import open_pipeline
 
         return open_pipeline(manifest, content)
-    return open_graph(content, threads)
+    return open_graph(content)

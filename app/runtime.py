@@ -33,13 +33,14 @@ Arrays = tuple[npt.NDArray[Any], Floats | None]
 Runtime = Callable[[Packed], Arrays]
 
 
-def open_graph(content: bytes, threads: int) -> Runtime:
-    """Open a graph for prediction on this many cores (0: all)."""
+def open_graph(content: bytes) -> Runtime:
+    """Open a graph for prediction on the calling thread alone; several may call at once."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    # Waking other threads costs a single row more than they give; rows by the thousand are
+    # shared out by who calls.
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # Waiting threads must leave the core to the server, and freed memory must go back to it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Memory of a large call must go back to the server.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

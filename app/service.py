@@ -20,7 +20,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.work = Work(settings.max_concurrent)
+        self.work = Work(settings.max_concurrent, settings.cores)
         self.serving = Serving(settings, self.work)
         key = settings.api_key
         self._key = key.get_secret_value().encode() if key else None
@@ -32,7 +32,7 @@ class Service:
         await self.serving.update()
         tasks = [
             asyncio.create_task(self.serving.watch()),
-            asyncio.create_task(self.work.run(warm_up)),
+            asyncio.create_task(self.work.run(warm_up, self.settings.cores)),
         ]
         try:
             yield

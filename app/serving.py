@@ -119,7 +119,7 @@ class Serving:
         version = locked_version(settings.lock_file, settings.lock_stage, settings.lock_path)
         if self._model is not None and self._model.version == version:
             return self._model
-        model = Model.load(fetch(version, settings), settings.threads)
+        model = Model.load(fetch(version, settings), settings.cores)
         model.self_test()
         return model
 

@@ -92,6 +92,11 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     )
 
+    @property
+    def cores(self) -> int:
+        """Cores that one request may use."""
+        return self.threads or len(os.sched_getaffinity(0))
+
     @field_validator("api_key")
     @classmethod
     def _ascii_key(cls, key: SecretStr | None) -> SecretStr | None:

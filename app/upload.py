@@ -42,11 +42,14 @@ class Upload:
         return self.named_parquet or self.data.startswith(PARQUET)
 
 
-def warm_up() -> None:
-    """Import what files need, before the first one comes."""
+def warm_up(threads: int) -> None:
+    """Import what files need, before the first one comes; let them use so many cores."""
+    import pyarrow as pa
+
     from app import csv_table, packing, parquet_table  # noqa: F401
 
     memory.use_malloc_for_arrow()
+    pa.set_cpu_count(threads)
 
 
 def pack_upload(upload: Upload, manifest: Manifest, limits: Settings) -> tuple[Packed, list[str]]:

@@ -1,7 +1,6 @@
 """Bounded work beside the event loop: files are read and scored on threads of their own."""
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,11 +15,11 @@ T = TypeVar("T")
 class Work:
     """Admits so many requests and no more, and runs their blocking parts."""
 
-    def __init__(self, max_concurrent: int) -> None:
+    def __init__(self, max_concurrent: int, threads: int) -> None:
         self._free = max_concurrent
         self._limit = max_concurrent
-        # Each job is parallel inside; more of them at once than cores would only cost memory.
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="work")
+        # More jobs at once than cores would only cost memory.
+        self._pool = ThreadPoolExecutor(threads, "work")
 
     @contextmanager
     def slot(self) -> Iterator[None]:
