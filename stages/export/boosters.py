@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.export.errors import NotConvertible
-from stages.export.trees import Ints, Tree, at_most_float32, below_float32
+from stages.export.trees import Floats, Ints, Tree, at_most_float32, below_float32
 
+# LightGBM reads any value whose size is at most this as zero.
+LIGHTGBM_ZERO = float(np.float32(1e-35))
 NO_INNER_NODES: Ints = np.empty(0, dtype=np.int64)
 
 
@@ -37,7 +39,7 @@ def lightgbm_trees(model: Any, part: str) -> list[Tree]:
         missing_kind = kinds >> 2 & 3
         if (missing_kind == 1).any():
             raise NotConvertible(part, "it treats zero as missing (zero_as_missing)")
-        threshold = _array(keys["threshold"])
+        threshold = _beyond_zero(_array(keys["threshold"]))
         trees.append(
             Tree(
                 feature=_array(keys["split_feature"]).astype(np.int64),
@@ -51,6 +53,14 @@ def lightgbm_trees(model: Any, part: str) -> list[Tree]:
             )
         )
     return trees
+
+
+def _beyond_zero(threshold: Floats) -> Floats:
+    """Move thresholds so close to zero that LightGBM reads values between as zero."""
+    below = (threshold >= -LIGHTGBM_ZERO) & (threshold < 0)
+    above = (threshold >= 0) & (threshold <= LIGHTGBM_ZERO)
+    last_below = np.nextafter(-LIGHTGBM_ZERO, -np.inf)
+    return np.where(below, last_below, np.where(above, LIGHTGBM_ZERO, threshold))
 
 
 def lightgbm_objective(model: Any) -> tuple[str, dict[str, str]]:

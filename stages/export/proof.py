@@ -162,6 +162,7 @@ def _splits(
 
 def _around(splits: npt.NDArray[np.float64]) -> Iterator[float]:
     """Yield a sample of the thresholds with their neighbours in float64 and float32."""
+    splits = splits[np.abs(splits) < np.finfo(np.float32).max / 2]
     chosen = np.linspace(0, len(splits) - 1, min(len(splits), THRESHOLDS_PER_COLUMN))
     exact = splits[np.unique(chosen.astype(int))]
     single = exact.astype(np.float32)

@@ -52,17 +52,26 @@ class Tree:
 
 def below_float32(bound: npt.NDArray[np.float32]) -> Floats:
     """Return the largest float64 x for which float32(x) < bound holds."""
-    previous = np.nextafter(bound, np.float32(-np.inf))
-    middle = (previous.astype(np.float64) + bound.astype(np.float64)) / 2
-    # The middle rounds to the even neighbour, which is the bound itself half the time.
-    return np.where(middle.astype(np.float32) < bound, middle, np.nextafter(middle, -np.inf))
+    with np.errstate(over="ignore"):
+        previous = np.nextafter(bound, np.float32(-np.inf))
+        middle = (_extended(previous) + _extended(bound)) / 2
+        # The middle rounds to the even neighbour, which is the bound itself half the time.
+        is_below = middle.astype(np.float32) < bound
+    return np.where(is_below, middle, np.nextafter(middle, -np.inf))
 
 
 def at_most_float32(bound: Floats) -> Floats:
     """Return the largest float64 x for which float32(x) <= bound holds."""
-    nearest = bound.astype(np.float32)
-    floor = np.where(nearest > bound, np.nextafter(nearest, np.float32(-np.inf)), nearest)
-    return below_float32(np.nextafter(floor, np.float32(np.inf)))
+    with np.errstate(over="ignore"):
+        nearest = bound.astype(np.float32)
+        floor = np.where(nearest > bound, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+        above = np.nextafter(floor, np.float32(np.inf))
+    return np.where(np.isinf(bound), bound, below_float32(above))
+
+
+def _extended(values: npt.NDArray[np.float32]) -> Floats:
+    """Return float64 values, with infinity where float32 would continue if it could."""
+    return np.clip(values.astype(np.float64), -(2.0**128), 2.0**128)
 
 
 def write(graph: Graph, matrix: Matrix, trees: Sequence[Tree], targets: int) -> str:
