@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -71,13 +71,15 @@ def _plain(data: Bytes) -> Iterator[bytes]:
 def _parsed(data: Bytes) -> Iterator[bytes]:
     """Give the records that the quotes make, each written anew."""
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogateescape", newline="")
+    return map(_record, filter(None, csv.reader(text)))
+
+
+def _record(cells: Sequence[str]) -> bytes:
+    """Write one record, without a line's end."""
     line = io.StringIO()
-    writer = csv.writer(line, lineterminator="")
-    for cells in filter(None, csv.reader(text)):
-        line.seek(0)
-        line.truncate()
-        writer.writerow(cells)
-        yield line.getvalue().encode("utf-8", "surrogateescape")
+    # The writer quotes a cell that holds a character of its line end, so it needs both.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape")
 
 
 def _columns(model: Model, prediction: Prediction) -> list[tuple[str, np.ndarray[Any, Any]]]:
@@ -91,25 +93,19 @@ def _columns(model: Model, prediction: Prediction) -> list[tuple[str, np.ndarray
 def _free(name: str, taken: list[str]) -> bytes:
     while name in taken:
         name += "_"
-    return _cell(name)
+    return _record([name])
 
 
 def _cells(values: np.ndarray[Any, Any]) -> list[bytes]:
     if values.dtype == np.float64:
         numbers = orjson.dumps(values.tolist())[1:-1].replace(b"null", b"")
         return numbers.split(b",")
-    rendered = {value: _cell(_text(value)) for value in set(values.tolist())}
+    rendered = {value: _record([_text(value)]) for value in set(values.tolist())}
     return [rendered[value] for value in values.tolist()]
 
 
 def _text(label: object) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
-
-
-def _cell(text: str) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([text])
-    return line.getvalue().encode()
 
 
 def _parquet_as_csv(data: Bytes) -> bytes:

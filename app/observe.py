@@ -62,8 +62,9 @@ class Observe:
             log.write(
                 "failure",
                 request_id=request_id.decode(),
-                error=repr(error),
-                traceback=traceback.format_exc(),
+                error=type(error).__name__,
+                # Without the message, which may quote what the client sent.
+                traceback="".join(traceback.format_tb(error.__traceback__)),
             )
             if status:  # half a reply is out: only closing the connection tells the client
                 raise

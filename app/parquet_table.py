@@ -20,14 +20,17 @@ def read_parquet(
     Raises:
         Problem: the file is not Parquet, too large, or does not fit the model.
     """
-    names = [feature.name for feature in manifest.features]
-    # Texts stay encoded: a few bytes can stand for millions of long ones.
-    texts = [feature.name for feature in manifest.features if feature.kind != "number"]
     try:
-        file = parquet.ParquetFile(pa.py_buffer(data), read_dictionary=texts)
-        ignored = check_names(file.schema_arrow.names, manifest, limits.max_columns)
+        file = parquet.ParquetFile(pa.py_buffer(data))
+        schema = file.schema_arrow
+        ignored = check_names(schema.names, manifest, limits.max_columns)
         _check_size(file.metadata, limits)
-        table = file.read(columns=names)
+        names = [feature.name for feature in manifest.features]
+        # Texts stay encoded: a few bytes can stand for millions of long ones.
+        texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
+        table = parquet.ParquetFile(
+            pa.py_buffer(data), metadata=file.metadata, read_dictionary=texts
+        ).read(columns=names)
     except (pa.ArrowException, OSError) as error:
         raise Problem(
             "invalid-parquet", f"The file cannot be read as Parquet: {quote(str(error), 200)}."

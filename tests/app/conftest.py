@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 import yaml
 from onnx import TensorProto, helper, numpy_helper
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from app.main import create_app
 from app.manifest import MANIFEST, Example, Feature, Manifest, Parity, Task
@@ -171,21 +172,39 @@ def lock(version: str, lock_file: Path) -> None:
     lock_file.write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
 
 
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings of a server whose files are all below `tmp_path`."""
-    monkeypatch.chdir(tmp_path)  # no `.env` of the project
-    return Settings(
+class IsolatedSettings(Settings):
+    """Settings that nothing but their arguments decides."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,
+        **more_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def settings_in(folder: Path) -> Settings:
+    """Settings of a server whose files are all below a folder, with small limits."""
+    return IsolatedSettings(
         remote="s3://bucket/prefix",
-        lock_file=tmp_path / "dvc.lock",
-        model_cache=tmp_path / "cache",
+        lock_file=folder / "dvc.lock",
+        model_cache=folder / "cache",
         aws_endpoint_url="http://127.0.0.1:9",  # nothing listens there
         access_log=False,
-        max_bytes=100_000,
-        max_json_bytes=50_000,
-        max_rows=2_000,
+        threads=2,
+        max_bytes=300_000,
+        max_json_bytes=200_000,
+        max_rows=5_000,
         max_columns=100,
     )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_in(tmp_path)
 
 
 @contextmanager
@@ -208,17 +227,20 @@ def serve(settings: Settings) -> Iterator[httpx.Client]:
         thread.join()
 
 
-@pytest.fixture
-def client(settings: Settings, regression: Path) -> Iterator[httpx.Client]:
-    """A client of a server that serves the tiny regression."""
-    publish(regression, settings.model_cache, settings.lock_file)
-    with serve(settings) as running:
-        yield running
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a server that serves the tiny regression, for tests that change nothing."""
+    yield from _client(tmp_path_factory.mktemp("regression"), "regression")
 
 
-@pytest.fixture
-def classifier(settings: Settings, classification: Path) -> Iterator[httpx.Client]:
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a server that serves the tiny classification."""
-    publish(classification, settings.model_cache, settings.lock_file)
+    yield from _client(tmp_path_factory.mktemp("classification"), "classification")
+
+
+def _client(folder: Path, task: Task) -> Iterator[httpx.Client]:
+    settings = settings_in(folder)
+    publish(write_model(folder / "model", task), settings.model_cache, settings.lock_file)
     with serve(settings) as running:
         yield running
