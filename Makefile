@@ -5,7 +5,7 @@ BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup up down data serve test lint bench lock
+.PHONY: help demo setup up down data new-data serve test lint bench lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,10 @@ down: .venv/installed ## Stop what `up` started
 
 data: up ## Bring data/ as data.dvc pins it
 	@$(ACTIVE) python -m local.table
+
+new-data: setup ## Point the project at your table: TABLE=file TARGET=column [NAME=model]
+	@test -n "$(TABLE)" -a -n "$(TARGET)" || { echo 'Say which: make new-data TABLE=file.csv TARGET=column'; exit 1; }
+	@$(ACTIVE) python -m local.new_data "$(TABLE)" "$(TARGET)" $(if $(NAME),--name "$(NAME)")
 
 serve: setup ## The API on 127.0.0.1:8000, from the version locked in dvc.lock
 	@$(ACTIVE) python -m app
