@@ -1,10 +1,10 @@
 """`params.yaml` as one strict type; a stage sees only the keys that `dvc.yaml` declares for it."""
 
 import sys
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import dvc.api
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.manifest import Task
 
@@ -77,7 +77,11 @@ class Train(Block):
     folds: Annotated[int, Field(ge=2)]
     sort: str
     tune: Tune
+    ensemble: Literal["bagging", "boosting"] | None
     blend: Annotated[int, Field(ge=0)]
+    stack: Annotated[int, Field(ge=0)]
+    calibrate: Literal["sigmoid", "isotonic"] | None
+    threshold: bool
     preprocess: Preprocess
     budget_minutes: Annotated[float, Field(gt=0)] | None
     n_jobs: Annotated[int, Field(ge=1)]
@@ -113,6 +117,30 @@ class Params(Block):
     evaluate: Evaluate
     deploy: Deploy
 
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        """Refuse keys that contradict each other."""
+        train, task = self.train, self.base.task
+        if train.blend > 1 and train.stack > 1:
+            raise ValueError(
+                f"train.blend is {train.blend} and train.stack is {train.stack}: the best "
+                "candidates can be averaged or stacked, not both. Set one of them to 0."
+            )
+        wrong = {
+            "regression": {
+                "train.calibrate": train.calibrate,
+                "train.threshold": train.threshold,
+                "train.preprocess.fix_imbalance": train.preprocess.fix_imbalance,
+            },
+            "classification": {
+                "train.preprocess.transform_target": train.preprocess.transform_target
+            },
+        }
+        for key, value in wrong[task].items():
+            if value:
+                raise ValueError(f"{key} is {value!r}, which means nothing for a {task}.")
+        return self
+
 
 AnyBlock = TypeVar("AnyBlock", bound=Block)
 
@@ -138,8 +166,10 @@ def validate(raw: dict[str, Any]) -> Params:
         lines = []
         for problem in error.errors():
             key = ".".join(str(part) for part in problem["loc"] if not _is_tag(part))
-            shown = "" if problem["type"] == "missing" else f" (it is {problem['input']!r})"
-            lines.append(f"  {key}: {problem['msg']}{shown}")
+            said = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] not in {"missing", "value_error"}:
+                said += f" (it is {problem['input']!r})"
+            lines.append(f"  {key}: {said}" if key else f"  {said}")
         raise ValueError("params.yaml:\n" + "\n".join(dict.fromkeys(lines))) from error
 
 

@@ -10,6 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
 
@@ -23,74 +24,109 @@ from stages.tracking import CANDIDATE, STAGES, PyCaretLogger, Tracking, flat, li
 CANDIDATE_FOLDER = Path("model/candidate")
 
 
+class Leaderboard:
+    """Every estimator tried, with the mean and deviation of each metric over the folds."""
+
+    def __init__(self, experiment: Any, sort: str) -> None:
+        known = experiment.get_metrics().set_index("Display Name")["Greater is Better"]
+        if sort not in known:
+            raise ValueError(f"train.sort: PyCaret has no {sort!r}. It has {list(known.index)}.")
+        self.sort = sort
+        self.higher_is_better = bool(known[sort])
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, estimator: str, step: str, scores: pd.DataFrame) -> None:
+        """Add an estimator by PyCaret's table of its folds, and show it."""
+        row: dict[str, Any] = {"estimator": estimator, "step": step}
+        for metric in scores.columns:
+            row[metric] = scores.loc["Mean", metric]
+            row[f"{metric} std"] = scores.loc["Std", metric]
+        self.rows.append(row)
+        mean, deviation = row[self.sort], row[f"{self.sort} std"]
+        print(f"train: {step:<9} {estimator:<12} {self.sort} {mean:.5g} ± {deviation:.2g}", flush=True)
+
+    def table(self) -> pd.DataFrame:
+        """One row per estimator, best first."""
+        return pd.DataFrame(self.rows).sort_values(
+            self.sort, ascending=not self.higher_is_better, kind="stable", ignore_index=True
+        )
+
+
 def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
-    """Find the best estimator by cross-validation.
+    """Find the best estimator by cross-validation: compare, then what `params` asks for.
 
     Args:
         experiment: PyCaret's experiment, set up.
         params: the block `train`.
 
     Returns:
-        The fitted pipeline, and the leaderboard: one row per estimator tried, best first, with
-        the mean and standard deviation of each metric over the folds.
+        The fitted pipeline of the last step, and the leaderboard of all.
+
+    Raises:
+        ValueError: PyCaret has no such estimator or metric.
+        RuntimeError: an estimator cannot be fitted.
     """
     known = experiment.models().index
     unknown = [name for name in params.models if name not in known]
     if unknown:
         raise ValueError(f"train.models: PyCaret has no {unknown}. It has {sorted(known)}.")
-    metrics = experiment.get_metrics().set_index("Display Name")["Greater is Better"]
-    if params.sort not in metrics:
-        raise ValueError(
-            f"train.sort: PyCaret has no {params.sort!r}. It has {list(metrics.index)}."
-        )
-    board: list[dict[str, Any]] = []
+    board = Leaderboard(experiment, params.sort)
+    shown = sys.stderr.isatty()
+    tried = experiment._master_model_container  # PyCaret's own record: estimator, fold scores
 
-    def record(name: str, step: str, entry: dict[str, Any]) -> None:
-        """Add an estimator's fold scores to the leaderboard and show them."""
-        scores = entry["scores"]
-        row = {"estimator": name, "step": step}
-        for metric in scores.columns:
-            row[metric] = scores.loc["Mean", metric]
-            row[f"{metric} std"] = scores.loc["Std", metric]
-        board.append(row)
-        mean, deviation = row[params.sort], row[f"{params.sort} std"]
-        print(f"train: {name:<12} {step:<8} {params.sort} {mean:.5g} ± {deviation:.2g}", flush=True)
-
-    ranked = experiment.compare_models(
+    best = experiment.compare_models(
         include=params.models,
-        n_select=max(1, params.blend),
+        n_select=max(1, params.blend, params.stack),
         sort=params.sort,
         budget_time=params.budget_minutes,
         errors="raise",
-        verbose=sys.stderr.isatty(),
+        verbose=shown,
     )
-    ranked = ranked if isinstance(ranked, list) else [ranked]
-    for name, entry in zip(params.models, experiment._master_model_container, strict=False):
-        record(name, "compare", entry)
+    ranked = best if isinstance(best, list) else [best]
+    for name, entry in zip(params.models, tried, strict=False):  # fewer when time ran out
+        board.add(name, "compare", entry["scores"])
     if params.tune.iterations:
-        library = {"random": "scikit-learn", "optuna": "optuna"}[params.tune.library]
         ranked[0] = experiment.tune_model(
             ranked[0],
             n_iter=params.tune.iterations,
-            search_library=library,
+            search_library={"random": "scikit-learn", "optuna": "optuna"}[params.tune.library],
             optimize=params.sort,
             choose_better=True,
-            verbose=sys.stderr.isatty(),
+            verbose=shown,
             tuner_verbose=False,
         )
-        record("tuned", "tune", experiment._master_model_container[-1])
+        board.add("best", "tune", tried[-1]["scores"])
     best = ranked[0]
-    if params.blend > 1 and len(ranked) > 1:
-        best = experiment.blend_models(
-            ranked[: params.blend], optimize=params.sort, verbose=sys.stderr.isatty()
+    if params.ensemble:
+        best = experiment.ensemble_model(best, method=params.ensemble.capitalize(), verbose=shown)
+        board.add("best", params.ensemble, tried[-1]["scores"])
+        ranked[0] = best
+    if params.blend > 1:
+        best = experiment.blend_models(ranked, optimize=params.sort, verbose=shown)
+        board.add(f"best {len(ranked)}", "blend", tried[-1]["scores"])
+    if params.stack > 1:
+        best = experiment.stack_models(ranked, optimize=params.sort, verbose=shown)
+        board.add(f"best {len(ranked)}", "stack", tried[-1]["scores"])
+    if params.calibrate:
+        best = experiment.calibrate_model(best, method=params.calibrate, verbose=shown)
+        board.add("best", "calibrate", tried[-1]["scores"])
+    if params.threshold:
+        best = optimize_threshold(experiment, best, params.sort)
+        chosen = best.probability_threshold
+        scores = next(
+            entry["scores"]
+            for entry in reversed(tried)
+            if getattr(entry["model"], "probability_threshold", None) == chosen
         )
-        record("blend", "blend", experiment._master_model_container[-1])
-    leaderboard = pd.DataFrame(board).sort_values(
-        params.sort, ascending=not metrics[params.sort], kind="stable", ignore_index=True
-    )
+        board.add(f"at {chosen:.3f}", "threshold", scores)
     pipeline = experiment.pipeline
-    pipeline = type(pipeline)([*pipeline.steps, ("actual_estimator", best)])
-    return pipeline, leaderboard
+    return type(pipeline)([*pipeline.steps, ("actual_estimator", best)]), board.table()
+
+
+def optimize_threshold(experiment: Any, estimator: Any, sort: str) -> Any:
+    """PyCaret's threshold search, without the browser window that it opens."""
+    with patch("plotly.graph_objects.Figure.show"):
+        return experiment.optimize_threshold(estimator, optimize=sort, verbose=False)
 
 
 def main() -> None:

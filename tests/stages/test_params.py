@@ -60,3 +60,19 @@ def test_a_stage_cannot_read_a_key_that_it_does_not_declare(raw: dict[str, Any])
         _ = seen.base.target
     with pytest.raises(AttributeError, match="train"):
         _ = seen.train
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"blend": 2, "stack": 3}, "averaged or stacked, not both"),
+        ({"calibrate": "sigmoid"}, "train.calibrate is 'sigmoid', which means nothing for a regr"),
+        ({"threshold": True}, "train.threshold is True"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_refused(
+    raw: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    raw["train"] |= changes
+    with pytest.raises(ValueError, match=message):
+        validate(raw)

@@ -1,0 +1,105 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from app.manifest import Feature, Task
+from stages.experiment import one_thread, start
+from stages.params import Train
+from stages.schema import Schema, model_frame
+from stages.train import fit
+from tests.conftest import params_with
+
+pytestmark = [
+    # PyCaret and the libraries that it pins, on Python 3.11
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
+]
+
+
+def train_params(task: Task, **changes: Any) -> Train:
+    cheap = {"models": ["dt", "ridge"], "folds": 2, "n_jobs": 1, "blend": 0}
+    if task == "classification":
+        cheap |= {"models": ["dt", "lr"], "sort": "Accuracy"}
+    changes = {f"train.{key.replace('__', '.')}": value for key, value in (cheap | changes).items()}
+    return params_with({"base.task": task, **changes}).train
+
+
+def fitted(task: Task, **changes: Any) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
+    """The pipeline, the leaderboard, and the rows on which both were made."""
+    generator = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": generator.normal(size=120), "b": generator.normal(size=120)})
+    rows["y"] = 3 * rows["a"] + rows["b"] ** 2
+    classes: tuple[str, ...] = ()
+    if task == "classification":
+        classes = ("high", "low")
+        rows["y"] = np.where(rows["y"] > 1, "high", "low")
+    schema = Schema(
+        task=task,
+        target="y",
+        classes=classes,
+        features=(Feature(name="a", kind="number"), Feature(name="b", kind="number")),
+        strategy="random",
+        data_md5="0.dir",
+    )
+    params = train_params(task, **changes)
+    with one_thread():
+        experiment = start(rows[:100], rows[100:], schema, params, seed=1, logger=None)
+        pipeline, board = fit(experiment, params)
+    return pipeline, board, model_frame(rows[100:], schema)
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "steps", "estimator"),
+    [
+        ("regression", {"blend": 2}, ["blend"], "VotingRegressor"),
+        ("regression", {"stack": 2}, ["stack"], "StackingRegressor"),
+        ("regression", {"ensemble": "bagging"}, ["bagging"], "BaggingRegressor"),
+        ("regression", {"tune__iterations": 2}, ["tune"], None),
+        ("regression", {"tune__iterations": 2, "tune__library": "optuna"}, ["tune"], None),
+        ("classification", {"calibrate": "sigmoid"}, ["calibrate"], "CalibratedClassifierCV"),
+        (
+            "classification",
+            {"blend": 2, "threshold": True},
+            ["blend", "threshold"],
+            "CustomProbabilityThresholdClassifier",
+        ),
+    ],
+)
+def test_each_choice_is_a_step_of_the_leaderboard_and_predicts(
+    task: Task, changes: dict[str, Any], steps: list[str], estimator: str | None
+) -> None:
+    pipeline, board, rows = fitted(task, **changes)
+    assert sorted(board["step"]) == sorted(["compare", "compare", *steps])
+    assert len(pipeline.predict(rows)) == len(rows)
+    if estimator:
+        assert type(pipeline.steps[-1][1]).__name__ == estimator
+
+
+def test_the_leaderboard_is_best_first() -> None:
+    _, board, _ = fitted("regression")
+    assert board["RMSE"].is_monotonic_increasing
+    _, board, _ = fitted("classification")
+    assert board["Accuracy"].is_monotonic_decreasing
+
+
+def test_the_same_seed_gives_the_same_predictions() -> None:
+    one, two = (fitted("regression", blend=2) for _ in range(2))
+    np.testing.assert_array_equal(one[0].predict(one[2]), two[0].predict(two[2]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ["lightgbn"]}, r"train.models: PyCaret has no \['lightgbn'\]"),
+        ({"sort": "rmse"}, "train.sort: PyCaret has no 'rmse'. It has .*'RMSE'"),
+    ],
+)
+def test_a_name_that_pycaret_does_not_know_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        fitted("regression", **changes)
