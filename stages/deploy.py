@@ -24,14 +24,14 @@ import pyarrow as pa
 
 from app.manifest import MANIFEST, Example, Manifest, Parity
 from app.model import Model
-from stages.evaluate import METRICS, answers
 from stages.experiment import one_thread, save, start
 from stages.export import NotConvertible, to_onnx
 from stages.export.proof import edge_rows, parity
 from stages.fingerprint import md5
+from stages.metrics import METRICS, answers
 from stages.params import Params, read
 from stages.prepare import PREPARED
-from stages.registry import register
+from stages.registry import Contender, register
 from stages.schema import TEST, TRAIN, Schema, model_frame, read_prepared
 from stages.tracking import Tracking
 from stages.train import CANDIDATE_FOLDER
@@ -207,7 +207,8 @@ def main() -> None:
     Model.load(DRAFT).self_test()
     shutil.rmtree(SERVING, ignore_errors=True)
     DRAFT.rename(SERVING)
-    log(manifest)
+    metric = params.evaluate.gate.metric
+    log(manifest, Contender(metric, params.deploy.champion, pa.Table.from_pandas(test)))
     print(
         f"deploy: {manifest.name} {md5(SERVING)}: {len(content) / 1e6:.1f} MB of "
         f"{manifest.runtime}, within {proof.max_relative:.1e} of the fitted pipeline on "
@@ -215,7 +216,7 @@ def main() -> None:
     )
 
 
-def log(manifest: Manifest) -> None:
+def log(manifest: Manifest, contender: Contender) -> None:
     """Add the version and its parity to the training's run; mirror it in the registry."""
     tracking = Tracking(manifest.name)
     run = tracking.find(md5(CANDIDATE_FOLDER))
@@ -226,7 +227,7 @@ def log(manifest: Manifest) -> None:
         "parity.rows": manifest.parity.rows,
     }
     tracking.log(run.info.run_id, metrics=proof, tags={"version_md5": md5(SERVING)})
-    register(tracking, run, SERVING, manifest, md5(SERVING))
+    register(tracking, run, SERVING, md5(SERVING), contender)
     tracking.add_stage(run, "deploy")
 
 

@@ -106,6 +106,7 @@ class Deploy(Block):
 
     runtime: Literal["onnx", "pycaret"]
     parity: Annotated[float, Field(gt=0)]
+    champion: Literal["better", "always"]
 
 
 class Params(Block):

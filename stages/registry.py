@@ -1,25 +1,47 @@
 """MLflow's model registry as a mirror of `dvc.lock`: one version per serving folder."""
 
+import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from mlflow.entities import Run
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
 from app.manifest import Manifest
+from app.model import Model
+from stages.metrics import HIGHER_IS_BETTER, score
 from stages.tracking import Tracking, active
 
 VERSION = "version_md5"
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 TYPES = {
     "number": DataType.double,
     "boolean": DataType.boolean,
     "category": DataType.string,
     "date": DataType.datetime,
 }
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What decides whether a new version takes the champion's alias.
+
+    Attributes:
+        metric: the holdout metric that is compared (`evaluate.gate.metric`).
+        replace: `better`, or `always` (`deploy.champion`).
+        holdout: the holdout's raw columns and target.
+    """
+
+    metric: str
+    replace: str
+    holdout: pa.Table
 
 
 def signature(manifest: Manifest) -> ModelSignature:
@@ -40,30 +62,86 @@ def requirements() -> list[str]:
     return [f"{name}=={pins[name]}" for name in wanted]
 
 
-def register(tracking: Tracking, run: Run, folder: Path, manifest: Manifest, version: str) -> None:
-    """Log the serving folder on its run, register it once, and call it the champion.
+def register(
+    tracking: Tracking, run: Run, folder: Path, version: str, contender: Contender
+) -> None:
+    """Log the serving folder on its run, register it once, and give it its alias.
 
     Args:
         tracking: where to write.
         run: the parent run that trained the candidate.
         folder: the serving folder.
-        manifest: its manifest.
         version: its md5, as `dvc.lock` holds it.
+        contender: what decides between champion and challenger.
     """
-    found = tracking.attempt(
-        lambda: tracking.client.search_model_versions(
-            f"name = '{manifest.name}' and tag.{VERSION} = '{version}'"
+    tracking.attempt(lambda: _register(tracking, run, folder, version, contender))
+
+
+def _register(
+    tracking: Tracking, run: Run, folder: Path, version: str, contender: Contender
+) -> None:
+    client, manifest = tracking.client, Manifest.read(folder)
+    name = manifest.name
+    found = client.search_model_versions(f"name = '{name}' and tag.{VERSION} = '{version}'")
+    number = found[0].version if found else _log(tracking, run, folder, manifest, version)
+    reason = why_not_champion(tracking, manifest, number, contender)
+    client.set_registered_model_alias(name, CHALLENGER if reason else CHAMPION, number)
+    if reason:
+        print(f"deploy: {name} {number} is a challenger, the champion stays: {reason}")
+
+
+def why_not_champion(
+    tracking: Tracking, manifest: Manifest, number: str, contender: Contender
+) -> str | None:
+    """Why a version must not take the champion's alias; None when it may."""
+    if os.environ.get("DVC_EXP_NAME"):
+        return "it is a DVC experiment (`dvc exp apply` it, then `dvc repro` or `make promote`)"
+    aliases = {}
+    if tracking.client.search_registered_models(f"name = '{manifest.name}'"):
+        aliases = tracking.client.get_registered_model(manifest.name).aliases
+    if contender.replace == "always" or aliases.get(CHAMPION) in {None, number}:
+        return None
+    metric = contender.metric
+    ours, theirs = manifest.metrics[metric], champion_score(manifest, contender)
+    if theirs is None:
+        return (
+            "the champion reads other columns or predicts another target, so the two cannot be "
+            "compared (deploy.champion: always takes it all the same)"
         )
+    worse = ours < theirs if HIGHER_IS_BETTER[metric] else ours > theirs
+    if not worse:
+        return None
+    return (
+        f"{metric} {ours:.6g} is worse than the champion's {theirs:.6g} on the same holdout "
+        "(deploy.champion: always takes it all the same)"
     )
-    number = (
-        found[0].version
-        if found
-        else tracking.attempt(lambda: _log(tracking, run, folder, manifest, version))
-    )
-    if number is not None:
-        tracking.attempt(
-            lambda: tracking.client.set_registered_model_alias(manifest.name, CHAMPION, number)
-        )
+
+
+def champion_score(manifest: Manifest, contender: Contender) -> float | None:
+    """The champion's metric on the holdout rows of the contender.
+
+    On the same prepared tables that is what its own evaluation measured. On others the
+    champion answers the rows anew; it may have been fitted on some, which is in its favour. None where
+    it cannot answer them.
+    """
+    downloaded = mlflow.artifacts.download_artifacts(f"models:/{manifest.name}@{CHAMPION}")
+    folder = Path(downloaded) / "artifacts" / "serving"
+    champion = Manifest.read(folder)
+    if champion.lineage["prepared"] == manifest.lineage["prepared"]:
+        return champion.metrics[contender.metric]
+    same = (champion.task, champion.target) == (manifest.task, manifest.target)
+    if not same or {f.name for f in champion.features} - set(contender.holdout.column_names):
+        return None
+    answers = Model.load(folder).predict_table(contender.holdout)
+    actual = contender.holdout[manifest.target].to_numpy()
+    predicted, probabilities = answers.values, answers.probabilities
+    if manifest.task == "classification":
+        index = {label: i for i, label in enumerate(manifest.classes)}
+        actual = np.array([index[label] for label in actual.tolist()])
+        predicted = np.array([index.get(label, -1) for label in predicted.tolist()])
+        if champion.classes != manifest.classes:
+            probabilities = None
+    return score(manifest.task, actual, predicted, probabilities)[contender.metric]
 
 
 def _log(tracking: Tracking, run: Run, folder: Path, manifest: Manifest, version: str) -> str:

@@ -161,3 +161,19 @@ def test_a_dead_tracking_server_is_loud_and_stops_nothing(project: Project, tmp_
         clone.environment["MLFLOW_TRACKING_URI"] = project.environment["MLFLOW_TRACKING_URI"]
     assert "MLFLOW: NOT LOGGED" in done.stderr
     assert (clone.root / "dvc.lock").read_bytes() == (project.root / "dvc.lock").read_bytes()
+
+
+def test_a_worse_model_stays_a_challenger(project: Project, client: MlflowClient) -> None:
+    champion = client.get_model_version_by_alias("houses", "champion")
+    params = (project.root / "params.yaml").read_text()
+    try:
+        project.set(train__models=["dummy"], train__blend=0, evaluate__gate__beat_baseline=False)
+        done = project.run("dvc", "repro")
+        assert "is a challenger, the champion stays: rmse" in done.stdout
+        assert client.get_model_version_by_alias("houses", "champion") == champion
+        challenger = client.get_model_version_by_alias("houses", "challenger")
+        assert challenger.tags["version_md5"] == md5(project.root / "model" / "serving")
+    finally:
+        (project.root / "params.yaml").write_text(params)
+        project.run("git", "checkout", "--", ".")
+    project.run("dvc", "checkout")
