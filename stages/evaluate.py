@@ -8,133 +8,134 @@ with an error, and so stops the pipeline, when the candidate misses `evaluate.ga
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from sklearn.compose import ColumnTransformer, make_column_selector
-from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.impute import SimpleImputer
-from sklearn.inspection import permutation_importance
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from stages.baselines import baselines
+from stages.conformal import first_half, prediction_interval
 from stages.experiment import one_thread
+from stages.figures import draw
 from stages.fingerprint import md5
-from stages.metrics import gate, score
-from stages.params import read
+from stages.importance import importance
+from stages.inflation import IncomparableError, inflation
+from stages.metrics import METRICS, answers, gate, score
+from stages.params import Params, read
+from stages.plots import calibration, labels, residuals, validation, write_tables
 from stages.prepare import PREPARED
+from stages.resampling import bootstrap
 from stages.schema import TEST, TRAIN, Schema, encode_target, model_frame, read_prepared
+from stages.slices import row_errors, worst_slices
 from stages.tracking import Tracking, add_figures, flat
 from stages.train import CANDIDATE_FOLDER
 
-REPORTS = Path("reports")
-METRICS = REPORTS / "metrics.json"
-PLOTS = REPORTS / "plots"
-SAMPLE = 1000  # rows drawn from the holdout for plots and for permutation importance
-REPEATS = 3
+PLOTS = Path("reports/plots")
+# What `train` does with the best estimators, in this order; the last one made is the candidate.
+STEPS = (
+    "compare",
+    "tune",
+    "bagging",
+    "boosting",
+    "blend",
+    "stack",
+    "calibrate",
+    "threshold",
+)
+SAMPLE = 1000  # rows drawn from the holdout for scatter plots and for permutation importance
+
+Judgement = tuple[dict[str, Any], dict[str, pd.DataFrame]]
 
 
-def answers(pipeline: Any, X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
-    """Predictions, and probabilities of shape (rows, classes) where the estimator has them."""
-    probabilities = pipeline.predict_proba(X) if hasattr(pipeline, "predict_proba") else None
-    return np.asarray(pipeline.predict(X)), probabilities
+def judge(
+    pipeline: Any, train: pd.DataFrame, test: pd.DataFrame, schema: Schema, seed: int
+) -> Judgement:
+    """Everything that one set of answers on the holdout tells.
 
+    Args:
+        pipeline: the candidate, fitted on the training rows.
+        train: prepared training rows, for the baselines.
+        test: prepared holdout rows.
+        schema: the tables' schema.
+        seed: of the baselines and of every draw.
 
-def baselines(schema: Schema, seed: int) -> dict[str, Pipeline]:
-    """What any model must beat: a constant, and a linear model on plainly encoded features."""
-    numbers = make_pipeline(
-        SimpleImputer(strategy="mean", keep_empty_features=True), StandardScaler()
-    )
-    encode = ColumnTransformer(
-        [
-            ("numbers", numbers, make_column_selector(dtype_include="number")),
-            (
-                "categories",
-                OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=50),
-                make_column_selector(dtype_include=object),
-            ),
-        ]
-    )
+    Returns:
+        The report (numbers only, nested) and the plot tables.
+    """
+    X, y = model_frame(test, schema), encode_target(test, schema)
+    actual = y.to_numpy()
+    predicted, probabilities = answers(pipeline, X)
+    units = drawn_units(test, schema)
+    report: dict[str, Any] = {
+        "model": score(schema.task, actual, predicted, probabilities),
+        "interval": bootstrap(schema.task, actual, predicted, probabilities, units, seed),
+        "baseline": {},
+        "rows": {"train": len(train), "holdout": len(test)},
+    }
+    for name, baseline in baselines(schema.task, seed).items():
+        baseline.fit(model_frame(train, schema), encode_target(train, schema))
+        report["baseline"][name] = score(schema.task, actual, *answers(baseline, X))
+    sample = np.sort(np.random.default_rng(seed).permutation(len(test))[:SAMPLE])
+    tables = {
+        "importance": importance(pipeline, X.iloc[sample], y.iloc[sample], schema, seed),
+        "slices": worst_slices(test, row_errors(actual, predicted, schema.task), schema),
+    }
+    if not tables["slices"].empty:
+        worst = tables["slices"].iloc[0]
+        report["worst_slice"] = {key: float(worst[key]) for key in ("error", "ratio", "rows")}
     if schema.task == "regression":
-        return {
-            "dummy": make_pipeline(DummyRegressor()),
-            "linear": make_pipeline(encode, RidgeCV()),
-        }
-    linear = LogisticRegression(max_iter=1000, random_state=seed)
+        first = first_half(units, seed=None if schema.strategy == "time" else seed)
+        report["prediction_interval"] = prediction_interval(actual, predicted, first)
+        tables["residuals"] = residuals(actual[sample], predicted[sample])
+    else:
+        tables["labels"] = labels(actual, predicted, schema)
+        if probabilities is not None:
+            tables["calibration"] = calibration(actual, probabilities)
+    return report, tables
+
+
+def drawn_units(test: pd.DataFrame, schema: Schema) -> np.ndarray:
+    """The number, from 0, of each row's group; of the row itself where there are none."""
+    if schema.strategy == "group":
+        return pd.factorize(test[schema.split_column], use_na_sentinel=False)[0]
+    return np.arange(len(test))
+
+
+def fold_scores(leaderboard: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Mean and deviation of the candidate's scores over the training folds, by PyCaret's names.
+
+    Args:
+        leaderboard: from `train`, best first. The candidate is its latest step's best row.
+    """
+    latest = leaderboard["step"].map({step: i for i, step in enumerate(STEPS)}).idxmax()
+    candidate = leaderboard.loc[latest]
     return {
-        "dummy": make_pipeline(DummyClassifier(strategy="prior")),
-        "linear": make_pipeline(encode, linear),
+        name.lower().strip("."): {
+            "mean": float(candidate[name]),
+            "std": float(candidate[f"{name} std"]),
+        }
+        for name in leaderboard.columns
+        if f"{name} std" in leaderboard.columns
     }
 
 
-def importance(
-    pipeline: Any, X: pd.DataFrame, y: pd.Series, schema: Schema, seed: int
-) -> pd.DataFrame:
-    """How much worse the model gets when one feature's values are shuffled.
-
-    Returns:
-        One row per feature, most important first: `feature` (its name in the table),
-        `importance` (mean rise of the RMSE, or fall of the accuracy) and `deviation`.
-    """
-    scoring = "neg_root_mean_squared_error" if schema.task == "regression" else "accuracy"
-    result = permutation_importance(
-        pipeline, X, y, scoring=scoring, n_repeats=REPEATS, random_state=seed
-    )
-    table = pd.DataFrame(
-        {
-            "feature": schema.names,
-            "importance": result.importances_mean,
-            "deviation": result.importances_std,
-        }
-    )
-    return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
-
-
-def holdout_table(schema: Schema, actual: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """The holdout's answers for plotting: actual, predicted and, for a number, the residual."""
-    if schema.task == "regression":
-        return pd.DataFrame(
-            {"actual": actual, "predicted": predicted, "residual": actual - predicted}
-        )
-    labels = np.array(schema.classes, dtype=object)
-    return pd.DataFrame({"actual": labels[actual], "predicted": labels[predicted]})
-
-
-def draw(tables: dict[str, pd.DataFrame], schema: Schema) -> dict[str, Figure]:
-    """The plot tables as figures, for MLflow."""
-    figures = {}
-    top = tables["importance"].head(20)[::-1]
-    figure = Figure(figsize=(7, 0.35 * len(top) + 1))
-    axes = figure.subplots()
-    axes.barh(top["feature"], top["importance"], xerr=top["deviation"])
-    axes.set_xlabel("permutation importance")
-    figures["importance"] = figure
-    if schema.task == "regression":
-        figure = Figure(figsize=(7, 5))
-        axes = figure.subplots()
-        axes.axhline(0, color="0.6", linewidth=1)
-        axes.scatter(tables["holdout"]["predicted"], tables["holdout"]["residual"], s=6)
-        axes.set_xlabel(f"predicted {schema.target}")
-        axes.set_ylabel("actual - predicted")
-        figures["residuals"] = figure
-    else:
-        counts = pd.crosstab(tables["holdout"]["actual"], tables["holdout"]["predicted"])
-        figure = Figure(figsize=(6, 5))
-        axes = figure.subplots()
-        axes.imshow(counts, cmap="Blues")
-        axes.set_xticks(range(counts.shape[1]), [str(label) for label in counts.columns])
-        axes.set_yticks(range(counts.shape[0]), [str(label) for label in counts.index])
-        for (row, column), count in np.ndenumerate(counts.to_numpy()):
-            axes.text(column, row, str(count), ha="center", va="center")
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("actual")
-        figures["confusion"] = figure
-    return figures
+def compare(
+    pipeline: Any, train: pd.DataFrame, test: pd.DataFrame, schema: Schema, params: Params
+) -> Judgement:
+    """The honest and the flattering cross-validation, where the split knows groups or time."""
+    if schema.strategy not in {"group", "time"}:
+        return {}, {}
+    rows = pd.concat([train, test], ignore_index=True)
+    folds, n_jobs = params.train.folds, params.train.n_jobs
+    try:
+        report = inflation(pipeline, rows, schema, folds, params.base.seed, n_jobs)
+    except IncomparableError as error:
+        print(f"evaluate: the flattering score is not measured: {error}")
+        return {}, {}
+    return report, {"validation": validation(report, schema.strategy, params.evaluate.gate.metric)}
 
 
 def main() -> None:
@@ -144,31 +145,16 @@ def main() -> None:
     train = read_prepared(PREPARED / TRAIN, schema)
     test = read_prepared(PREPARED / TEST, schema)
     pipeline = joblib.load(CANDIDATE_FOLDER / "pipeline.pkl")
-    X, y = model_frame(test, schema), encode_target(test, schema)
-    seed = params.base.seed
     with one_thread():
-        predicted, probabilities = answers(pipeline, X)
-        report: dict[str, Any] = {
-            "model": score(schema.task, y.to_numpy(), predicted, probabilities),
-            "baseline": {},
-            "rows": {"train": len(train), "holdout": len(test)},
-        }
-        for name, baseline in baselines(schema, seed).items():
-            baseline.fit(model_frame(train, schema), encode_target(train, schema))
-            report["baseline"][name] = score(schema.task, y.to_numpy(), *answers(baseline, X))
-        sample = np.sort(np.random.default_rng(seed).permutation(len(test))[:SAMPLE])
-        tables = {
-            "holdout": holdout_table(schema, y.to_numpy()[sample], predicted[sample]),
-            "importance": importance(pipeline, X.iloc[sample], y.iloc[sample], schema, seed),
-        }
-    PLOTS.mkdir(parents=True, exist_ok=True)
+        report, tables = judge(pipeline, train, test, schema, params.base.seed)
+        more, further = compare(pipeline, train, test, schema, params)
+    report["folds"] = fold_scores(pd.read_csv(CANDIDATE_FOLDER / "leaderboard.csv"))
+    report |= more
+    tables |= further
+    write_tables(tables, PLOTS)
     METRICS.write_text(json.dumps(report, indent=2) + "\n")
-    for name, table in tables.items():
-        table.to_csv(PLOTS / f"{name}.csv", index=False)
-    log(params.base.name, report, draw(tables, schema))
-    for name, scores in {"model": report["model"], **report["baseline"]}.items():
-        shown = "  ".join(f"{metric} {value:.5g}" for metric, value in scores.items())
-        print(f"evaluate: {name:<7} {shown}")
+    log(params.base.name, report, tables, schema)
+    show(report)
     try:
         reasons = gate(report, params.evaluate.gate)
     except ValueError as error:
@@ -180,7 +166,21 @@ def main() -> None:
         )
 
 
-def log(experiment: str, report: dict[str, Any], figures: dict[str, Figure]) -> None:
+def show(report: Mapping[str, Any]) -> None:
+    """Print the scores beside each other."""
+    scores = {"model": report["model"], **report["baseline"]}
+    scores |= {name: report[name]["mean"] for name in ("honest", "flattering") if name in report}
+    for name, values in scores.items():
+        shown = "  ".join(f"{metric} {value:.5g}" for metric, value in values.items())
+        print(f"evaluate: {name:<10} {shown}")
+    if "inflation_percent" in report:
+        metric, value = next(iter(report["inflation_percent"].items()))
+        print(f"evaluate: random folds make {metric} look {value:.1f} % better than it is")
+
+
+def log(
+    experiment: str, report: dict[str, Any], tables: Mapping[str, pd.DataFrame], schema: Schema
+) -> None:
     """Add the holdout's metrics and plots to the training's run."""
     tracking = Tracking(experiment)
     run = tracking.find(md5(CANDIDATE_FOLDER))
@@ -191,7 +191,7 @@ def log(experiment: str, report: dict[str, Any], figures: dict[str, Figure]) -> 
     tracking.log_file(run_id, METRICS)
     for path in sorted(PLOTS.glob("*.csv")):
         tracking.log_file(run_id, path, "plots")
-    add_figures(tracking, run_id, figures)
+    add_figures(tracking, run_id, draw(tables, schema))
     tracking.add_stage(run, "evaluate")
 
 

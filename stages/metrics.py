@@ -1,14 +1,17 @@
-"""The holdout's metrics, by scikit-learn's definitions, and the gate that reads them."""
+"""A model's answers, their metrics by scikit-learn's definitions, and the gate that reads them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn import metrics
 
 from app.manifest import Task
 from stages.params import Gate
 
+METRICS = Path("reports/metrics.json")
 HIGHER_IS_BETTER = {
     "rmse": False,
     "mae": False,
@@ -18,8 +21,16 @@ HIGHER_IS_BETTER = {
     "balanced_accuracy": True,
     "f1": True,
     "roc_auc": True,
+    "pr_auc": True,
     "log_loss": False,
+    "brier": False,
 }
+
+
+def answers(pipeline: Any, X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predictions, and probabilities of shape (rows, classes) where the estimator has them."""
+    probabilities = pipeline.predict_proba(X) if hasattr(pipeline, "predict_proba") else None
+    return np.asarray(pipeline.predict(X)), probabilities
 
 
 def score(
@@ -35,8 +46,10 @@ def score(
 
     Returns:
         Regression: rmse and mae in the target's unit, r2, mape as a fraction. Classification:
-        accuracy, balanced_accuracy, f1 (macro) and, with probabilities, roc_auc (one class
-        against the rest, macro) and log_loss (natural logarithm).
+        accuracy, balanced_accuracy, f1 (macro) and, with probabilities, log_loss (natural
+        logarithm), brier (two classes: of the second, 0 to 1; more: summed over them, 0 to 2)
+        and, where `actual` has every class, roc_auc and pr_auc (average precision), each of
+        the second class of two, or the mean of one class against the rest.
     """
     if task == "regression":
         return {
@@ -51,17 +64,17 @@ def score(
         "f1": float(metrics.f1_score(actual, predicted, average="macro", zero_division=0.0)),
     }
     if probabilities is not None:
-        labels = np.arange(probabilities.shape[1])
-        binary = len(labels) == 2
-        scores["roc_auc"] = float(
-            metrics.roc_auc_score(
-                actual,
-                probabilities[:, 1] if binary else probabilities,
-                multi_class="raise" if binary else "ovr",
-                labels=None if binary else labels,
+        classes = np.arange(probabilities.shape[1])
+        truth = actual[:, None] == classes
+        columns = classes[1:] if len(classes) == 2 else classes
+        if truth.any(axis=0).all():
+            pairs = [(truth[:, one], probabilities[:, one]) for one in columns]
+            scores["roc_auc"] = float(np.mean([metrics.roc_auc_score(*pair) for pair in pairs]))
+            scores["pr_auc"] = float(
+                np.mean([metrics.average_precision_score(*pair) for pair in pairs])
             )
-        )
-        scores["log_loss"] = float(metrics.log_loss(actual, probabilities, labels=labels))
+        scores["log_loss"] = float(metrics.log_loss(actual, probabilities, labels=classes))
+        scores["brier"] = float(((probabilities - truth)[:, columns] ** 2).sum(axis=1).mean())
     return scores
 
 

@@ -37,6 +37,23 @@ def test_classification_scores(
     assert scores["roc_auc"] == pytest.approx(auc)
     chosen = chances[np.arange(len(actual)), actual]
     assert scores["log_loss"] == pytest.approx(-np.log(chosen).mean())
+    truth = np.eye(chances.shape[1])[actual]
+    brier = ((chances - truth) ** 2).sum(axis=1).mean()
+    assert scores["brier"] == pytest.approx(brier / 2 if chances.shape[1] == 2 else brier)
+
+
+def test_average_precision_is_the_mean_precision_at_each_hit() -> None:
+    chance = np.array([0.9, 0.8, 0.7, 0.1])
+    actual = np.array([1, 0, 1, 0])
+    scores = score("classification", actual, actual, np.column_stack([1 - chance, chance]))
+    assert scores["pr_auc"] == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_without_rows_of_a_class_there_is_no_curve_and_still_a_loss() -> None:
+    chances = np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
+    scores = score("classification", np.array([0, 1]), np.array([0, 1]), chances)
+    assert "roc_auc" not in scores
+    assert scores["log_loss"] == pytest.approx(np.log(2))
 
 
 def test_without_probabilities_there_is_no_curve() -> None:

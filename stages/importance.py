@@ -1,0 +1,40 @@
+"""Which features the model relies on."""
+
+from typing import Any
+
+import pandas as pd
+from sklearn.inspection import permutation_importance
+
+from stages.schema import Schema
+
+REPEATS = 3
+
+
+def importance(
+    pipeline: Any, X: pd.DataFrame, y: pd.Series, schema: Schema, seed: int
+) -> pd.DataFrame:
+    """How much worse the model gets when one feature's values are shuffled.
+
+    Args:
+        pipeline: the fitted pipeline.
+        X: features from `model_frame`.
+        y: targets from `encode_target`.
+        schema: the tables' schema.
+        seed: of the shuffles.
+
+    Returns:
+        One row per feature, most important first: `feature` (its name in the table),
+        `importance` (mean rise of the RMSE, or fall of the accuracy) and `deviation`.
+    """
+    scoring = "neg_root_mean_squared_error" if schema.task == "regression" else "accuracy"
+    result = permutation_importance(
+        pipeline, X, y, scoring=scoring, n_repeats=REPEATS, random_state=seed
+    )
+    table = pd.DataFrame(
+        {
+            "feature": schema.names,
+            "importance": result.importances_mean,
+            "deviation": result.importances_std,
+        }
+    )
+    return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)

@@ -1,0 +1,26 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from app.manifest import Feature
+from stages.importance import importance
+from stages.schema import Schema
+
+
+def test_the_feature_that_matters_comes_first_under_its_own_name() -> None:
+    generator = np.random.default_rng(2)
+    X = pd.DataFrame(generator.normal(size=(400, 2)), columns=["c_noise_0", "c_floor_area_0"])
+    y = 10 * X["c_floor_area_0"]
+    schema = Schema(
+        task="regression",
+        target="y",
+        features=(Feature(name="noise?", kind="number"), Feature(name="floor area", kind="number")),
+        strategy="random",
+        data_md5="0.dir",
+    )
+    table = importance(LinearRegression().fit(X, y), X, y, schema, seed=1)
+    assert table["feature"].tolist() == ["floor area", "noise?"]
+    # A shuffled feature's answer differs from the true one by two independent draws.
+    assert table["importance"].iloc[0] == pytest.approx(10 * np.sqrt(2), rel=0.1)
+    assert table["importance"].iloc[1] == pytest.approx(0, abs=1e-9)
