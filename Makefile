@@ -5,7 +5,7 @@ BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup up down data new-data serve test lint bench lock
+.PHONY: help demo setup up down data new-data promote rollback history serve test lint bench lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,16 @@ data: up ## Bring data/ as data.dvc pins it
 new-data: setup ## Point the project at your table: TABLE=file TARGET=column [NAME=model]
 	@test -n "$(TABLE)" -a -n "$(TARGET)" || { echo 'Say which: make new-data TABLE=file.csv TARGET=column'; exit 1; }
 	@$(ACTIVE) python -m local.new_data "$(TABLE)" "$(TARGET)" $(if $(NAME),--name "$(NAME)")
+
+promote: setup ## Serve the version of REV (a commit, branch, tag or DVC experiment)
+	@test -n "$(REV)" || { echo 'Say which: make promote REV=commit-or-experiment'; exit 1; }
+	@$(ACTIVE) python -m local.history promote "$(REV)"
+
+rollback: setup ## Take the last promotion back
+	@$(ACTIVE) python -m local.history rollback
+
+history: setup ## What was promoted and rolled back: version, metrics, when, commit
+	@$(ACTIVE) python -m local.history show
 
 serve: setup ## The API on 127.0.0.1:8000, from the version locked in dvc.lock
 	@$(ACTIVE) python -m app
