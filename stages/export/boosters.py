@@ -76,10 +76,10 @@ def xgboost_model(model: Any) -> dict[str, Any]:
     return learner
 
 
-def xgboost_base_score(learner: dict[str, Any]) -> npt.NDArray[np.float64]:
+def xgboost_base_score(learner: dict[str, Any]) -> npt.NDArray[np.float32]:
     """Return the base score of each target, in the space of the predictions."""
     text = learner["learner_model_param"]["base_score"].strip("[]")
-    return np.array(text.split(","), dtype=np.float32).astype(np.float64)
+    return np.array(text.split(","), dtype=np.float32)
 
 
 def xgboost_trees(model: Any, learner: dict[str, Any], part: str) -> list[Tree]:

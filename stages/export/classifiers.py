@@ -15,7 +15,7 @@ from stages.export.linear import linear, network
 from stages.export.lookup import find
 from stages.export.neighbours import kernel_sum, neighbours
 from stages.export.scores import Scores
-from stages.export.trees import Tree
+from stages.export.trees import Tree, write_float32
 
 Writer = Callable[[Graph, Matrix, Any, str], Answer]
 
@@ -52,12 +52,14 @@ def _xgboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
     start = boosters.xgboost_base_score(learner)
     n_classes = len(model.classes_)
     if objective == "binary:logistic":
-        start = np.log(start / (1 - start))
-    scores = Scores(
+        start = -np.log(1 / start - 1)
+    scores = write_float32(
+        graph,
+        matrix,
+        boosters.xgboost_trees(model, learner, part),
         np.resize(start, n_classes if n_classes > 2 else 1),
-        tuple(boosters.xgboost_trees(model, learner, part)),
     )
-    probabilities = answers.logistic(graph, scores.emit(graph, matrix), n_classes)
+    probabilities = answers.logistic(graph, scores, n_classes)
     return Answer(answers.largest(graph, probabilities), probabilities)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
+from sklearn.base import is_classifier
 
 from app.manifest import Feature, Task
 from stages.export.classifiers import classify
@@ -90,17 +91,20 @@ def thresholds(
     graph = Graph()
     matrix, _ = _prepare(graph, pipeline, features, columns)
     model = pipeline.steps[-1][1]
-    if hasattr(model, "classes_"):
+    if is_classifier(model):
         classify(graph, matrix, model)
     else:
         regress(graph, matrix, model).emit(graph, matrix)
     columns_of = np.argsort(matrix.positions)
+    # XGBoost's trees read the matrix rounded to float32.
+    casts = [node for node in graph.nodes if node.op_type == "Cast"]
+    read_from = {matrix.tensor, *(n.output[0] for n in casts if n.input[0] == matrix.tensor)}
     found: dict[int, list[npt.NDArray[np.float64]]] = {}
     for node in graph.nodes:
-        if node.op_type == "TreeEnsemble" and node.input[0] == matrix.tensor:
+        if node.op_type == "TreeEnsemble" and node.input[0] in read_from:
             attributes = {attribute.name: attribute for attribute in node.attribute}
             read = columns_of[list(attributes["nodes_featureids"].ints)]
-            splits = numpy_helper.to_array(attributes["nodes_splits"].t)
+            splits = numpy_helper.to_array(attributes["nodes_splits"].t).astype(np.float64)
             for position in np.unique(read):
                 found.setdefault(int(position), []).append(splits[read == position])
     return {position: np.unique(np.concatenate(parts)) for position, parts in found.items()}

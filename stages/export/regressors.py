@@ -13,6 +13,7 @@ from stages.export.linear import linear, network
 from stages.export.lookup import find
 from stages.export.neighbours import kernel_sum, neighbours
 from stages.export.scores import Scores, total
+from stages.export.trees import write_float32
 
 Writer = Callable[[Graph, Matrix, Any, str], Scores]
 
@@ -39,9 +40,8 @@ def _xgboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
     objective = learner["objective"]["name"]
     if objective not in IDENTITY_OBJECTIVES:
         raise NotConvertible(part, f"the objective {objective} transforms its scores")
-    return Scores(
-        boosters.xgboost_base_score(learner), tuple(boosters.xgboost_trees(model, learner, part))
-    )
+    trees = boosters.xgboost_trees(model, learner, part)
+    return _emitted(write_float32(graph, matrix, trees, boosters.xgboost_base_score(learner)))
 
 
 def _catboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:

@@ -2,7 +2,8 @@
 
 Every library's trees become `x <= threshold` in float64. Where a library rounds x to float32
 before it compares, the threshold moves to the last float64 that rounds to the same side, so the
-graph needs no cast and all trees of all libraries can share one node.
+graph needs no cast, and the trees of several libraries can share one node. Only XGBoost, which
+also sums in float32, keeps a node in float32, to sum the same numbers in the same order.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from stages.export.columns import Matrix
 from stages.export.graph import ML_DOMAIN, Graph
@@ -86,6 +87,49 @@ def write(graph: Graph, matrix: Matrix, trees: Sequence[Tree], targets: int) -> 
     Returns:
         The name of a float64 tensor of shape (rows, targets).
     """
+    return _write(graph, matrix, trees, targets, np.float64)
+
+
+def write_float32(
+    graph: Graph, matrix: Matrix, trees: Sequence[Tree], start: npt.NDArray[np.float32]
+) -> str:
+    """Add the nodes that sum the trees' leaves in float32, one after the other.
+
+    Args:
+        graph: receives the nodes.
+        matrix: the columns that the trees read.
+        trees: with leaves that are float32 numbers.
+        start: what the sum of each target starts from, shape (targets,).
+
+    Returns:
+        The name of a float64 tensor of shape (rows, targets).
+    """
+    constants = [_stump(float(value), target) for target, value in enumerate(start)]
+    steps = [tree if len(tree.feature) else _stump(tree.leaf[0], tree.target) for tree in trees]
+    rounded = graph.add("Cast", matrix.tensor, to=TensorProto.FLOAT)
+    # The threshold that is the last float64 on its side rounds to the last float32 on it.
+    given = Matrix(rounded, matrix.positions, matrix.size)
+    summed = _write(graph, given, [*constants, *steps], len(start), np.float32)
+    return graph.add("Cast", summed, to=TensorProto.DOUBLE)
+
+
+def _stump(value: float, target: int) -> Tree:
+    """Return a tree that asks something and answers the same either way."""
+    leaf = np.array([~0])
+    return Tree(
+        feature=np.array([0]),
+        threshold=np.zeros(1),
+        left=leaf,
+        right=leaf,
+        missing_left=np.zeros(1, dtype=bool),
+        leaf=np.array([value]),
+        target=target,
+    )
+
+
+def _write(
+    graph: Graph, matrix: Matrix, trees: Sequence[Tree], targets: int, dtype: npt.DTypeLike
+) -> str:
     nodes = np.cumsum([0, *(len(tree.feature) for tree in trees)])
     leaves = np.cumsum([0, *(len(tree.leaf) for tree in trees)])
 
@@ -109,9 +153,9 @@ def write(graph: Graph, matrix: Matrix, trees: Sequence[Tree], targets: int) -> 
         "leaf_targetids": np.repeat([tree.target for tree in trees], np.diff(leaves)),
     }
     tensors = {
-        "nodes_splits": np.concatenate([tree.threshold for tree in trees]),
+        "nodes_splits": np.concatenate([tree.threshold for tree in trees]).astype(dtype),
         "nodes_modes": np.zeros(nodes[-1], dtype=np.uint8),
-        "leaf_weights": np.concatenate([tree.leaf for tree in trees]),
+        "leaf_weights": np.concatenate([tree.leaf for tree in trees]).astype(dtype),
     }
     return graph.add(
         "TreeEnsemble",

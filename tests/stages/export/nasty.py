@@ -90,7 +90,7 @@ def pack(frame: pd.DataFrame, features: list[Feature]) -> dict[str, npt.NDArray[
         else:
             numeric.append(seconds(column) if feature.kind == "date" else column)
     packed = {"numeric": np.array(numeric, float).T, "categorical": np.array(categorical, int).T}
-    return {name: array for name, array in packed.items() if array.size}
+    return {name: array for name, array in packed.items() if array.ndim == 2}
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def _rows(X: Floats, thresholds: Floats) -> Floats:
 def _splits(graph: Graph) -> Floats:
     (node,) = [node for node in graph.nodes if node.op_type == "TreeEnsemble"]
     (splits,) = [a.t for a in node.attribute if a.name == "nodes_splits"]
-    found: Floats = np.unique(numpy_helper.to_array(splits))
+    found: Floats = np.unique(numpy_helper.to_array(splits).astype(np.float64))
     return found
 
 
@@ -96,7 +96,7 @@ LIBRARIES: dict[str, tuple[Callable[[], Any], float]] = {
         lambda: lightgbm.LGBMRegressor(n_estimators=20, min_child_samples=3, verbose=-1, n_jobs=1),
         1e-12,
     ),
-    "xgboost": (lambda: xgboost.XGBRegressor(n_estimators=20, n_jobs=1), 1e-5),
+    "xgboost": (lambda: xgboost.XGBRegressor(n_estimators=20, n_jobs=1), 0.0),
     "xgboost dart": (
         lambda: xgboost.XGBRegressor(n_estimators=9, booster="dart", rate_drop=0.5, n_jobs=1),
         1e-5,
