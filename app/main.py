@@ -28,7 +28,7 @@ ROUTES = [
     Route("/ping", operations.ping),
     Route("/health", operations.ping),
     Route("/model", operations.model),
-    Route("/metrics", operations.metrics),
+    Route("/metrics", operations.show_metrics),
     Route("/reload", operations.reload, methods=["POST"]),
 ]
 

@@ -1,6 +1,16 @@
 """What Prometheus reads at `/metrics`."""
 
-from prometheus_client import Counter, Gauge, Histogram
+import os
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.model import Model
 
@@ -26,3 +36,12 @@ def model_taken_over(model: Model, previous: Model | None) -> None:
     if previous is not None:
         MODEL.labels(previous.manifest.name, previous.version).set(0)
     MODEL.labels(model.manifest.name, model.version).set(1)
+
+
+def render() -> bytes:
+    """Write all metrics as Prometheus reads them; of all workers, where there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from app import metrics
 from app.errors import Problem
 from app.model import Model
 from app.service import Service
@@ -61,9 +62,9 @@ async def reload(request: Request) -> Response:
     return _json({"changed": changed, "model": _name(current)}, current)
 
 
-async def metrics(request: Request) -> Response:
+async def show_metrics(request: Request) -> Response:
     """Prometheus metrics."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _name(model: Model) -> dict[str, str]:

@@ -1,0 +1,172 @@
+"""The server as a process: what it needs, what it loads, how many there may be."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.conftest import EXAMPLE, lock, publish, regression_answer, write_model
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+def environment(folder: Path, **settings: str) -> dict[str, str]:
+    given = {
+        "PYTHONPATH": str(folder),
+        "SERVE_REMOTE": "s3://bucket/prefix",
+        "SERVE_MODEL_CACHE": str(folder / "cache"),
+        **settings,
+    }
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SERVE_", "AWS_"))}
+    return {**clean, **given}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A serving machine: the package, the lock file and a cached model, nothing else."""
+    shutil.copytree(PROJECT / "app", tmp_path / "app")
+    publish(write_model(tmp_path / "model"), tmp_path / "cache", tmp_path / "dvc.lock")
+    return tmp_path
+
+
+@contextmanager
+def running(folder: Path, *command: str, **settings: str) -> Iterator[httpx.Client]:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = [argument.replace("PORT", str(port)) for argument in command]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=folder,
+            env=environment(folder, SERVE_PORT=str(port), **settings),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            deadline = time.monotonic() + 30
+            while True:
+                try:
+                    client.get("/live")
+                    break
+                except httpx.TransportError:
+                    text = (folder / "log").read_text()
+                    assert process.poll() is None, text
+                    assert time.monotonic() < deadline, text
+                    time.sleep(0.05)
+            yield client
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+@pytest.mark.parametrize(
+    "command", [("app",), ("uvicorn", "app.main:app", "--port", "PORT")], ids=["app", "uvicorn"]
+)
+def test_server_starts_from_lock_and_cache_alone(folder: Path, command: tuple[str, ...]) -> None:
+    with running(folder, *command) as client:
+        reply = client.post("/predict/records", json={"records": [EXAMPLE]})
+        assert reply.json()["predictions"] == [regression_answer(EXAMPLE)]
+
+
+def test_every_worker_takes_a_new_version_over(folder: Path) -> None:
+    with running(folder, "app", SERVE_WORKERS="2", SERVE_API_KEY="key") as client:
+        key = {"X-API-Key": "key"}
+        first = client.get("/model").json()["version"]
+        new = write_model(folder / "new", shift=1.0)
+        second = publish(new, folder / "cache", folder / "dvc.lock")
+
+        def served() -> set[tuple[str, float]]:
+            found = set()
+            for _ in range(30):  # each on a connection of its own: workers take turns
+                headers = {**key, "Connection": "close"}
+                body = {"records": [EXAMPLE]}
+                reply = client.post("/predict/records", json=body, headers=headers).json()
+                found.add((reply["model"]["version"], reply["predictions"][0]))
+            return found
+
+        def workers_with(version: str) -> str:
+            line = f'serve_model_info{{name="tiny",version="{version}"}} '
+            return client.get("/metrics").text.partition(line)[2][:3]
+
+        answers = {first: regression_answer(EXAMPLE), second: regression_answer(EXAMPLE, 1.0)}
+        assert served() == {(first, answers[first])}
+        for version, other in ((second, first), (first, second)):
+            lock(version, folder / "dvc.lock")
+            assert client.post("/reload", headers=key).json()["model"]["version"] == version
+            deadline = time.monotonic() + 10
+            while workers_with(version) != "2.0":
+                assert served() <= set(answers.items())
+                assert time.monotonic() < deadline
+            assert workers_with(other) == "0.0"
+            assert served() == {(version, answers[version])}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"SERVE_REMOTE": ""}, "SERVE_REMOTE: Field required"),
+        ({"SERVE_PROT": "1"}, "Unknown setting SERVE_PROT"),
+    ],
+)
+def test_wrong_settings_end_the_start_with_one_line(
+    folder: Path, settings: dict[str, str], message: str
+) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "app"],
+        cwd=folder,
+        env=environment(folder, **settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert message in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_answering_loads_nothing_that_the_server_does_not_need(folder: Path) -> None:
+    """No pandas through Arrow, no S3 client with a cached model, none of the training."""
+    script = f"""
+import json, sys
+from pathlib import Path
+import app.main
+from app.model import Model
+from app.answers import answer_upload
+from app.settings import Settings
+from app.store import fetch, locked_version
+from app.upload import Upload, warm_up
+settings = Settings()
+version = locked_version(Path("dvc.lock"), "deploy", "model/serving")
+model = Model.load(fetch(version, settings))
+warm_up(1)
+for content in (
+    b"carat weight,cut,certified,sold\\n1.5,Good,true,2020-01-01\\n",
+    b"carat weight,cut,certified,sold\\n1.5,Good,true,2020-01-01T00:00:00Z\\n",
+):
+    upload = Upload(content, False)
+    answer = answer_upload(model, upload, settings, probabilities=False, as_csv=True)
+    assert answer.pieces[1].endswith(b",{regression_answer(EXAMPLE)}\\n"), answer
+print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    unwanted = {"boto3", "dvc", "mlflow", "onnx", "pandas", "pycaret", "sklearn", "stages"}
+    assert unwanted & set(json.loads(run.stdout)) == set()
