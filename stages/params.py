@@ -13,6 +13,10 @@ Scaler = Literal["zscore", "minmax", "maxabs", "robust"]
 Power = Literal["yeo-johnson", "quantile"]
 
 
+# An estimator with hyperparameters of one's own: {name: {hyperparameter: value}}
+TunedModel = Annotated[dict[str, dict[str, Any]], Field(min_length=1, max_length=1)]
+
+
 class Block(BaseModel):
     """A block of `params.yaml`: every key is required, none is unknown, types are exact."""
 
@@ -73,7 +77,7 @@ class Preprocess(Block):
 class Train(Block):
     """What the train stage is told."""
 
-    models: Annotated[list[str], Field(min_length=1)]
+    models: Annotated[list[str | TunedModel], Field(min_length=1)]
     folds: Annotated[int, Field(ge=2)]
     sort: str
     tune: Tune

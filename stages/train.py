@@ -8,6 +8,7 @@ training rows) and model/candidate/leaderboard.csv (fold means and deviations).
 
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -43,7 +44,9 @@ class Leaderboard:
             row[f"{metric} std"] = scores.loc["Std", metric]
         self.rows.append(row)
         mean, deviation = row[self.sort], row[f"{self.sort} std"]
-        print(f"train: {step:<9} {estimator:<12} {self.sort} {mean:.5g} ± {deviation:.2g}", flush=True)
+        print(
+            f"train: {step:<9} {estimator:<12} {self.sort} {mean:.5g} ± {deviation:.2g}", flush=True
+        )
 
     def table(self) -> pd.DataFrame:
         """One row per estimator, best first."""
@@ -66,16 +69,13 @@ def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
         ValueError: PyCaret has no such estimator or metric.
         RuntimeError: an estimator cannot be fitted.
     """
-    known = experiment.models().index
-    unknown = [name for name in params.models if name not in known]
-    if unknown:
-        raise ValueError(f"train.models: PyCaret has no {unknown}. It has {sorted(known)}.")
+    names, estimators = candidates(experiment, params.models)
     board = Leaderboard(experiment, params.sort)
     shown = sys.stderr.isatty()
     tried = experiment._master_model_container  # PyCaret's own record: estimator, fold scores
 
     best = experiment.compare_models(
-        include=params.models,
+        include=estimators,
         n_select=max(1, params.blend, params.stack),
         sort=params.sort,
         budget_time=params.budget_minutes,
@@ -83,7 +83,7 @@ def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
         verbose=shown,
     )
     ranked = best if isinstance(best, list) else [best]
-    for name, entry in zip(params.models, tried, strict=False):  # fewer when time ran out
+    for name, entry in zip(names, tried, strict=False):  # fewer when time ran out
         board.add(name, "compare", entry["scores"])
     if params.tune.iterations:
         ranked[0] = experiment.tune_model(
@@ -121,6 +121,34 @@ def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
         board.add(f"at {chosen:.3f}", "threshold", scores)
     pipeline = experiment.pipeline
     return type(pipeline)([*pipeline.steps, ("actual_estimator", best)]), board.table()
+
+
+def candidates(
+    experiment: Any, models: Sequence[str | dict[str, dict[str, Any]]]
+) -> tuple[list[str], list[Any]]:
+    """The names of `train.models`, and what PyCaret compares: a name, or an estimator made.
+
+    Raises:
+        ValueError: PyCaret has no such estimator, or the estimator no such hyperparameter.
+    """
+    known = experiment._all_models_internal
+    names, estimators = [], []
+    for model in models:
+        name, own = (model, {}) if isinstance(model, str) else next(iter(model.items()))
+        if name not in experiment.models().index:
+            raise ValueError(
+                f"train.models: PyCaret has no {name!r}. It has "
+                f"{sorted(experiment.models().index)}."
+            )
+        names.append(name)
+        if not own:
+            estimators.append(name)
+            continue
+        try:
+            estimators.append(known[name].class_def(**{**known[name].args, **own}))
+        except TypeError as error:
+            raise ValueError(f"train.models: {name}: {error}.") from error
+    return names, estimators
 
 
 def optimize_threshold(experiment: Any, estimator: Any, sort: str) -> Any:

@@ -79,6 +79,12 @@ def test_each_choice_is_a_step_of_the_leaderboard_and_predicts(
         assert type(pipeline.steps[-1][1]).__name__ == estimator
 
 
+def test_an_estimator_takes_hyperparameters_of_ones_own() -> None:
+    pipeline, board, _ = fitted("regression", models=[{"dt": {"max_depth": 2}}])
+    assert board["estimator"].tolist() == ["dt"]
+    assert pipeline.steps[-1][1].get_depth() == 2
+
+
 def test_the_leaderboard_is_best_first() -> None:
     _, board, _ = fitted("regression")
     assert board["RMSE"].is_monotonic_increasing
@@ -94,7 +100,8 @@ def test_the_same_seed_gives_the_same_predictions() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"models": ["lightgbn"]}, r"train.models: PyCaret has no \['lightgbn'\]"),
+        ({"models": ["lightgbn"]}, r"train.models: PyCaret has no 'lightgbn'"),
+        ({"models": [{"dt": {"dept": 2}}]}, "train.models: dt: .*'dept'"),
         ({"sort": "rmse"}, "train.sort: PyCaret has no 'rmse'. It has .*'RMSE'"),
     ],
 )
