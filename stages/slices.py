@@ -59,7 +59,9 @@ def summary(errors: np.ndarray, task: Task) -> float:
 def divisions(holdout: pd.DataFrame, schema: Schema) -> Iterator[tuple[str, pd.Series]]:
     """Each way to divide the holdout: a column's name, and each row's label in words."""
     if schema.strategy == "group" and schema.split_column is not None:
-        yield schema.split_column, "= " + holdout[schema.split_column].astype(str)
+        groups = holdout[schema.split_column]
+        shown = "{:.6g}".format if pd.api.types.is_float_dtype(groups) else str
+        yield schema.split_column, "= " + groups.map(shown)
     for feature in schema.features:
         yield feature.name, division(holdout[feature.name], feature)
 
@@ -80,9 +82,6 @@ def quartiles(values: pd.Series, date_format: str | None) -> pd.Series:
     number = pd.qcut(values.rank(method="min"), QUARTILES, labels=False, duplicates="drop")
     words = {}
     for quartile, members in values.groupby(number):
-        low, high = members.min(), members.max()
-        if date_format:
-            words[quartile] = f"from {low:{date_format}} to {high:{date_format}}"
-        else:
-            words[quartile] = f"from {low:.6g} to {high:.6g}"
+        low, high = (f"{side:{date_format or '.6g'}}" for side in (members.min(), members.max()))
+        words[quartile] = f"= {low}" if low == high else f"from {low} to {high}"
     return number.map(words)

@@ -36,7 +36,7 @@ def holdout() -> pd.DataFrame:
             "area": rows.astype(float),
             "new": (rows % 3 == 0).astype(float),
             "sold": pd.Timestamp("2024-01-01") + pd.to_timedelta(rows[::-1].copy(), "D"),
-            "family": rows % 5,
+            "family": (rows % 5).astype(float),
         }
     )
 
@@ -66,6 +66,12 @@ def test_dates_booleans_and_missing_values_are_told_in_words(holdout: pd.DataFra
     assert table["error"].iloc[0] == 1.0
     assert "sold from 2024-03-01 to 2024-03-20" in set(table["slice"])
     assert {"new = true", "new = false"} <= set(table["slice"])
+
+
+def test_a_range_of_one_value_is_that_value(holdout: pd.DataFrame) -> None:
+    holdout["area"] = (np.arange(ROWS) // 20 == 3) * 7.5
+    table = worst_slices(holdout, (holdout["area"] > 0).to_numpy(float), schema())
+    assert table["slice"].iloc[0] == "area = 7.5"
 
 
 def test_the_split_columns_groups_are_slices(holdout: pd.DataFrame) -> None:
