@@ -81,11 +81,11 @@ def test_server_starts_from_lock_and_cache_alone(folder: Path, command: tuple[st
 
 
 def test_every_worker_takes_a_new_version_over(folder: Path) -> None:
+    second = publish(write_model(folder / "new", shift=1.0), folder / "cache", folder / "dvc.lock")
+    first = publish(folder / "model", folder / "cache", folder / "dvc.lock")
+    answers = {first: regression_answer(EXAMPLE), second: regression_answer(EXAMPLE, 1.0)}
+    key = {"X-API-Key": "key"}
     with running(folder, "app", SERVE_WORKERS="2", SERVE_API_KEY="key") as client:
-        key = {"X-API-Key": "key"}
-        first = client.get("/model").json()["version"]
-        new = write_model(folder / "new", shift=1.0)
-        second = publish(new, folder / "cache", folder / "dvc.lock")
 
         def served() -> set[tuple[str, float]]:
             found = set()
@@ -100,15 +100,17 @@ def test_every_worker_takes_a_new_version_over(folder: Path) -> None:
             line = f'serve_model_info{{name="tiny",version="{version}"}} '
             return client.get("/metrics").text.partition(line)[2][:3]
 
-        answers = {first: regression_answer(EXAMPLE), second: regression_answer(EXAMPLE, 1.0)}
-        assert served() == {(first, answers[first])}
-        for version, other in ((second, first), (first, second)):
-            lock(version, folder / "dvc.lock")
-            assert client.post("/reload", headers=key).json()["model"]["version"] == version
-            deadline = time.monotonic() + 10
+        def wait_for_both(version: str) -> None:
+            deadline = time.monotonic() + 20
             while workers_with(version) != "2.0":
                 assert served() <= set(answers.items())
                 assert time.monotonic() < deadline
+
+        wait_for_both(first)
+        for version, other in ((second, first), (first, second)):
+            lock(version, folder / "dvc.lock")
+            assert client.post("/reload", headers=key).json()["model"]["version"] == version
+            wait_for_both(version)
             assert workers_with(other) == "0.0"
             assert served() == {(version, answers[version])}
 
