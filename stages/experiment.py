@@ -17,7 +17,7 @@ from stages.schema import Schema, encode_target, model_frame
 
 # What a fitted CatBoost model notes of its training that differs between two equal ones.
 VOLATILE = ("train_finish_time", "model_guid")
-TARGET = "target_"  # the target's name inside PyCaret; never a feature's safe name
+TARGET = "_target"  # the name inside PyCaret; a safe name starts with a letter
 
 
 @contextmanager
