@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from stages.schema import Schema
 
-TOP = 20  # features shown
+TOP = 20  # features shown; beyond as many labels, a count no longer fits its square
 
 
 def draw(tables: Mapping[str, pd.DataFrame], schema: Schema) -> dict[str, Figure]:
@@ -30,7 +30,7 @@ def draw(tables: Mapping[str, pd.DataFrame], schema: Schema) -> dict[str, Figure
             figures[name], axes = blank()
             axes.axhline(0, color="0.6", linewidth=1)
             axes.scatter(table["predicted"], table["residual"], s=6)
-            axes.set_xlabel(f"predicted {schema.target}")
+            axes.set_xlabel(plain(f"predicted {schema.target}"))
             axes.set_ylabel("actual - predicted")
         elif name == "calibration":
             figures[name], axes = blank()
@@ -49,12 +49,18 @@ def blank(width: float = 7, height: float = 5) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
+def plain(text: object) -> str:
+    """A user's text as it is: between two dollar signs, Matplotlib reads a formula."""
+    return str(text).replace("$", r"\$")
+
+
 def bars(
     names: pd.Series, values: pd.Series, deviations: pd.Series | None = None
 ) -> tuple[Figure, Axes]:
     """Horizontal bars, the first on top."""
     figure, axes = blank(height=0.35 * len(names) + 1)
-    axes.barh(names, values, xerr=deviations)
+    axes.barh(range(len(names)), values, xerr=deviations)
+    axes.set_yticks(range(len(names)), [plain(name) for name in names])
     axes.invert_yaxis()
     return figure, axes
 
@@ -64,10 +70,11 @@ def confusion(table: pd.DataFrame) -> Figure:
     counts = pd.crosstab(table["actual"], table["predicted"])
     figure, axes = blank(6, 5)
     axes.imshow(counts, cmap="Blues")
-    axes.set_xticks(range(counts.shape[1]), [str(label) for label in counts.columns])
-    axes.set_yticks(range(counts.shape[0]), [str(label) for label in counts.index])
-    for (row, column), count in np.ndenumerate(counts.to_numpy()):
-        axes.text(column, row, str(count), ha="center", va="center")
+    axes.set_xticks(range(counts.shape[1]), [plain(label) for label in counts.columns])
+    axes.set_yticks(range(counts.shape[0]), [plain(label) for label in counts.index])
+    if max(counts.shape) <= TOP:
+        for (row, column), count in np.ndenumerate(counts.to_numpy()):
+            axes.text(column, row, str(count), ha="center", va="center")
     axes.set_xlabel("predicted")
     axes.set_ylabel("actual")
     return figure
