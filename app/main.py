@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from app import operations, predict
 from app.observe import Observe
 from app.openapi import document
-from app.problems import add_problem_handlers
+from app.problems import framework_problem
 from app.service import Service
 from app.settings import Settings, read_settings
 
 ROUTES = [
-    # The busiest first: they are tried in this order.
     Route("/predict/records", predict.predict_records, methods=["POST"]),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/invocations", predict.invocations, methods=["POST"]),
@@ -31,6 +31,10 @@ ROUTES = [
     Route("/metrics", operations.show_metrics),
     Route("/reload", operations.reload, methods=["POST"]),
 ]
+DIRECT = {
+    ("POST", "/predict/records"): predict.predict_records,
+    ("POST", "/invocations"): predict.invocations,
+}
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -52,11 +56,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.openapi = lambda: document(  # type: ignore[method-assign]
         app.state.service.serving.current, app.state.service.settings
     )
-    add_problem_handlers(app)
+    app.add_exception_handler(HTTPException, framework_problem)
     routes = frozenset(
         route.path for route in [*ROUTES, *app.router.routes] if isinstance(route, Route)
     )
-    app.add_middleware(Observe, routes=routes)
+    app.add_middleware(Observe, routes=routes, direct=DIRECT)
     return app
 
 

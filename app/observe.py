@@ -4,10 +4,12 @@ import re
 import secrets
 import time
 import traceback
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import log, metrics
@@ -15,6 +17,8 @@ from app.errors import Problem
 from app.problems import problem_reply
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 # The client went away; no status reaches it, so nginx's number for it goes to the log.
 CLIENT_CLOSED = 499
 
@@ -28,11 +32,21 @@ class Trace:
 
 
 class Observe:
-    """ASGI middleware; says nothing of what clients sent, save counts and sizes."""
+    """ASGI middleware; says nothing of what clients sent, save counts and sizes.
 
-    def __init__(self, app: ASGIApp, routes: frozenset[str]) -> None:
+    Args:
+        app: what it wraps.
+        routes: paths that may be named; all others are "other".
+        direct: endpoints by method and path that need none of what lies between, which
+            costs as much as a prediction.
+    """
+
+    def __init__(
+        self, app: ASGIApp, routes: frozenset[str], direct: Mapping[tuple[str, str], Endpoint]
+    ) -> None:
         self._app = app
         self._routes = routes
+        self._direct = direct
         # Looking a labelled metric up costs more than counting.
         self._requests: dict[tuple[str, int], Counter] = {}
         self._latency: dict[str, Histogram] = {}
@@ -54,8 +68,15 @@ class Observe:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
             await send(message)
 
+        endpoint = self._direct.get((scope["method"], scope["path"]))
         try:
-            await self._app(scope, receive, send_observed)
+            if endpoint is None:
+                await self._app(scope, receive, send_observed)
+            else:
+                reply = await endpoint(Request(scope, receive))
+                await reply(scope, receive, send_observed)
+        except Problem as problem:
+            await problem_reply(problem)(scope, receive, send_observed)
         except ClientDisconnect:
             status = CLIENT_CLOSED
         except Exception as error:
@@ -68,12 +89,12 @@ class Observe:
             )
             if status:  # half a reply is out: only closing the connection tells the client
                 raise
-            problem = Problem(
+            internal = Problem(
                 "internal-error",
                 f"The server failed; its log tells why, under request id {request_id.decode()}.",
                 status=500,
             )
-            await problem_reply(problem)(scope, receive, send_observed)
+            await problem_reply(internal)(scope, receive, send_observed)
         self._record(scope, request_id, status, trace, time.perf_counter() - started)
 
     def _record(
@@ -93,7 +114,7 @@ class Observe:
         if trace.rows:
             metrics.ROWS.labels(trace.version).inc(trace.rows)
         if scope["app"].state.service.settings.access_log:
-            log.write(
+            log.write_soon(
                 "request",
                 request_id=request_id.decode(),
                 method=scope["method"] if route != "other" else "other",

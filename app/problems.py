@@ -3,7 +3,6 @@
 from http import HTTPStatus
 
 import orjson
-from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,18 +31,9 @@ def problem_reply(problem: Problem) -> Response:
     return Response(orjson.dumps(body), problem.status, problem.headers, MEDIA_TYPE)
 
 
-def add_problem_handlers(app: FastAPI) -> None:
-    """Answer every refusal of this service, and of the framework, as a problem."""
-
-    async def ours(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)  # noqa: S101 (what it is registered for)
-        return problem_reply(error)
-
-    async def framework(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101 (what it is registered for)
-        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        detail = ADVICE.get(error.status_code, str(error.detail))
-        return problem_reply(Problem(kind, detail, status=error.status_code, headers=error.headers))
-
-    app.add_exception_handler(Problem, ours)
-    app.add_exception_handler(HTTPException, framework)
+async def framework_problem(request: Request, error: Exception) -> Response:
+    """Render the framework's own refusals, such as 404, as problems too."""
+    assert isinstance(error, HTTPException)  # noqa: S101 (what it is registered for)
+    kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    detail = ADVICE.get(error.status_code, str(error.detail))
+    return problem_reply(Problem(kind, detail, status=error.status_code, headers=error.headers))

@@ -7,12 +7,16 @@ from contextlib import asynccontextmanager
 
 from starlette.requests import Request
 
-from app import memory
+from app import log, memory
 from app.errors import Problem
 from app.serving import Serving
 from app.settings import Settings
 from app.upload import warm_up
 from app.work import Work
+
+
+# Imports hold the interpreter; the first answers come before them.
+WARM_UP_SECONDS = 1.0
 
 
 class Service:
@@ -32,7 +36,7 @@ class Service:
         await self.serving.update()
         tasks = [
             asyncio.create_task(self.serving.watch()),
-            asyncio.create_task(self.work.run(warm_up, self.settings.cores)),
+            asyncio.create_task(self._warm_up()),
         ]
         try:
             yield
@@ -40,6 +44,11 @@ class Service:
             for task in tasks:
                 task.cancel()
             self.work.close()
+            log.flush()
+
+    async def _warm_up(self) -> None:
+        await asyncio.sleep(WARM_UP_SECONDS)
+        await self.work.run(warm_up, self.settings.cores)
 
     def check_key(self, request: Request, *, needs_one: bool = False) -> None:
         """Let a request pass that has the key, or that needs none.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app import log, metrics
+from app import log, memory, metrics
 from app.errors import Problem
 from app.model import Model
 from app.settings import Settings
@@ -87,8 +87,11 @@ class Serving:
             if model is self._model:
                 return False
             previous, self._model = self._model, model
-        # The collector need never look at the model's objects again.
+        # The collector need never look at the model's objects again; what loading left over
+        # goes back to the system.
+        gc.collect()
         gc.freeze()
+        memory.release()
         metrics.model_taken_over(model, previous)
         log.write("model", name=model.manifest.name, version=model.version)
         return True

@@ -50,6 +50,7 @@ def warm_up(threads: int) -> None:
 
     memory.use_malloc_for_arrow()
     pa.set_cpu_count(threads)
+    memory.release()
 
 
 def pack_upload(upload: Upload, manifest: Manifest, limits: Settings) -> tuple[Packed, list[str]]:
