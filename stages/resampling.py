@@ -10,7 +10,7 @@ from app.manifest import Task
 
 RESAMPLES = 1000
 LEVEL = 0.95
-CHUNK = 50  # resamples computed at once; bounds the memory to a few copies of (CHUNK, rows)
+CELLS = 2_000_000  # resamples x rows computed at once: some hundred megabytes at the most
 
 
 def bootstrap(
@@ -41,9 +41,11 @@ def bootstrap(
         return {}
     generator = np.random.default_rng(seed)
     parts: dict[str, list[np.ndarray]] = {}
-    for _ in range(RESAMPLES // CHUNK):
-        drawn = generator.integers(0, count, (CHUNK, count)) + count * np.arange(CHUNK)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=CHUNK * count).reshape(CHUNK, count)
+    step = max(1, CELLS // len(units))
+    for start in range(0, RESAMPLES, step):
+        size = min(step, RESAMPLES - start)
+        drawn = generator.integers(0, count, (size, count)) + count * np.arange(size)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count)
         weights = times[:, units].astype(float)
         for name, values in weighted(task, actual, predicted, probabilities, weights).items():
             parts.setdefault(name, []).append(values)
