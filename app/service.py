@@ -14,7 +14,6 @@ from app.settings import Settings
 from app.upload import warm_up
 from app.work import Work
 
-
 # Imports hold the interpreter; the first answers come before them.
 WARM_UP_SECONDS = 1.0
 

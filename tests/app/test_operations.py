@@ -15,7 +15,7 @@ from app.manifest import Manifest
 from app.settings import Settings
 from tests.app.conftest import EXAMPLE, publish, serve, write_model
 
-FOLDER = Path(__file__).parent
+PROJECT = Path(__file__).parent.parent.parent
 
 
 def metric(client: httpx.Client, line: str) -> float:
@@ -42,7 +42,7 @@ def test_schema_is_the_models_own(client: httpx.Client) -> None:
     assert client.post("/invocations", json=example).status_code == 200
 
 
-def test_schemathesis_finds_nothing(classifier: httpx.Client) -> None:
+def test_schemathesis_finds_nothing(classifier: httpx.Client, tmp_path: Path) -> None:
     options = ["--max-examples=5", "--seed=1", "--no-color", "--generation-database=none"]
     run = subprocess.run(
         [
@@ -51,8 +51,12 @@ def test_schemathesis_finds_nothing(classifier: httpx.Client) -> None:
             f"{classifier.base_url}/openapi.json",
             *options,
         ],
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.app.schemathesis_files"},
-        cwd=FOLDER.parent.parent,
+        env={
+            **os.environ,
+            "SCHEMATHESIS_HOOKS": "tests.app.schemathesis_files",
+            "PYTHONPATH": str(PROJECT),
+        },
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
