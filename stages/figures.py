@@ -74,7 +74,8 @@ def confusion(table: pd.DataFrame) -> Figure:
     axes.set_yticks(range(counts.shape[0]), [plain(label) for label in counts.index])
     if max(counts.shape) <= TOP:
         for (row, column), count in np.ndenumerate(counts.to_numpy()):
-            axes.text(column, row, str(count), ha="center", va="center")
+            colour = "white" if 2 * count > counts.to_numpy().max() else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
     axes.set_xlabel("predicted")
     axes.set_ylabel("actual")
     return figure
