@@ -49,7 +49,6 @@ LIBRARIES = (
     "pandas",
     "pycaret",
     "scikit-learn",
-    "skl2onnx",
     "xgboost-cpu",
 )
 
