@@ -78,7 +78,9 @@ def division(values: pd.Series, feature: Feature) -> pd.Series:
 
 
 def quartiles(values: pd.Series, date_format: str | None) -> pd.Series:
-    """Each row's quartile as its smallest and largest value; NaN where all are equal."""
+    """Each row's quartile as its smallest and largest value; NaN where all are equal or missing."""
+    if values.isna().all():
+        return values.astype(object)
     number = pd.qcut(values.rank(method="min"), QUARTILES, labels=False, duplicates="drop")
     words = {}
     for quartile, members in values.groupby(number):

@@ -68,6 +68,14 @@ def test_dates_booleans_and_missing_values_are_told_in_words(holdout: pd.DataFra
     assert {"new = true", "new = false"} <= set(table["slice"])
 
 
+def test_a_column_without_a_value_has_no_ranges(holdout: pd.DataFrame) -> None:
+    holdout["area"] = np.nan
+    errors = np.where(holdout["town"] == "Ulm", 9.0, 1.0)
+    table = worst_slices(holdout, errors, schema())
+    assert table["slice"].iloc[0] == "town = Ulm"
+    assert not table["slice"].str.startswith("area from").any()
+
+
 def test_a_range_of_one_value_is_that_value(holdout: pd.DataFrame) -> None:
     holdout["area"] = (np.arange(ROWS) // 20 == 3) * 7.5
     table = worst_slices(holdout, (holdout["area"] > 0).to_numpy(float), schema())
