@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from app.manifest import MANIFEST
+from app.store import locked_version
 from local import services, table
 from stages.prepare import PREPARED
 from stages.schema import TEST, Schema, read_prepared
@@ -35,13 +35,6 @@ def run(*command: str) -> None:
     done = subprocess.run([sys.executable, "-m", *command], check=False)  # noqa: S603
     if done.returncode:
         sys.exit(f"`{' '.join(command)}` failed (exit code {done.returncode}); see above.")
-
-
-def locked_version() -> str:
-    """The md5 of model/serving in `dvc.lock`."""
-    lock = yaml.safe_load(Path("dvc.lock").read_text())
-    outs = lock["stages"]["deploy"]["outs"]
-    return str(next(out["md5"] for out in outs if out["path"] == "model/serving"))
 
 
 @contextmanager
@@ -123,7 +116,7 @@ def main() -> None:
         schema = Schema.read(PREPARED)
         holdout = read_prepared(PREPARED / TEST, schema)
         sample = holdout[[*schema.names, schema.target]].head(ROWS)
-        version = locked_version()
+        version = locked_version(Path("dvc.lock"), "deploy", "model/serving")
         with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as url:
             reply = ask(url, sample.drop(columns=schema.target))
         served = reply["model"]["version"]  # type: ignore[index]
