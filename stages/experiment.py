@@ -9,6 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.impute import SimpleImputer
 from threadpoolctl import threadpool_limits
 
 from app.manifest import Task
@@ -59,8 +60,9 @@ def start(
         target=TARGET,
         index=False,
         **column_kinds(schema),
-        **folds(train, schema, params.folds),
+        **folds(train, test, schema, params.folds),
         **preprocessing(params, schema.task),
+        custom_pipeline=last_steps(schema),
         session_id=seed,
         n_jobs=1,
         memory=False,
@@ -95,7 +97,19 @@ def column_kinds(schema: Schema) -> dict[str, list[str] | None]:
     }
 
 
-def folds(train: pd.DataFrame, schema: Schema, count: int) -> dict[str, Any]:
+def last_steps(schema: Schema) -> list[tuple[str, Any]]:
+    """What PyCaret leaves undone before an estimator that is not a forgiving one."""
+    from pycaret.internal.preprocess.transformers import CleanColumnNames
+
+    steps: list[tuple[str, Any]] = []
+    if any(feature.kind == "date" for feature in schema.features):
+        # PyCaret takes dates apart after it has filled in missing numbers
+        steps.append(("missing_dates", SimpleImputer(keep_empty_features=True)))
+    # One-hot encoding puts categories into column names; LightGBM and XGBoost refuse some signs
+    return [*steps, ("safe_names", CleanColumnNames(match=r"[\[\]{}<>,:\"\s]+"))]
+
+
+def folds(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, count: int) -> dict[str, Any]:
     """Cross-validation by the same notion as the holdout, in PyCaret's words.
 
     Raises:
@@ -115,7 +129,8 @@ def folds(train: pd.DataFrame, schema: Schema, count: int) -> dict[str, Any]:
             "train.folds or add rows."
         )
     if schema.strategy == "group":
-        groups = train[schema.split_column].to_numpy()
+        # PyCaret numbers the rows anew, the holdout after the training rows
+        groups = pd.concat([train, test], ignore_index=True)[schema.split_column]
         return {"fold": count, "fold_strategy": "groupkfold", "fold_groups": groups}
     if schema.strategy == "time":
         return {"fold": count, "fold_strategy": "timeseries", "data_split_shuffle": False}

@@ -32,6 +32,6 @@ TRAIN = pd.DataFrame({"x": range(6), "g": list("aabbcc"), "y": [0, 0, 0, 0, 1, 1
 def test_more_folds_than_there_is_to_fold_are_refused(
     wanted: Schema, most: int, message: str
 ) -> None:
-    assert folds(TRAIN, wanted, most)["fold"] == most
+    assert folds(TRAIN, TRAIN, wanted, most)["fold"] == most
     with pytest.raises(ValueError, match=f"train.folds is {most + 1}, but there are {message}"):
-        folds(TRAIN, wanted, most + 1)
+        folds(TRAIN, TRAIN, wanted, most + 1)
