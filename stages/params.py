@@ -131,7 +131,7 @@ class Params(Block):
                 f"train.blend is {train.blend} and train.stack is {train.stack}: the best "
                 "candidates can be averaged or stacked, not both. Set one of them to 0."
             )
-        wrong = {
+        wrong: dict[str, dict[str, object]] = {
             "regression": {
                 "train.calibrate": train.calibrate,
                 "train.threshold": train.threshold,

@@ -121,8 +121,8 @@ def champion_score(manifest: Manifest, contender: Contender) -> float | None:
     """The champion's metric on the holdout rows of the contender.
 
     On the same prepared tables that is what its own evaluation measured. On others the
-    champion answers the rows anew; it may have been fitted on some, which is in its favour. None where
-    it cannot answer them.
+    champion answers the rows anew; it may have been fitted on some, which is in its favour.
+    None where it cannot answer them.
     """
     downloaded = mlflow.artifacts.download_artifacts(f"models:/{manifest.name}@{CHAMPION}")
     folder = Path(downloaded) / "artifacts" / "serving"

@@ -4,6 +4,7 @@ Nothing here is an input of a stage. Where the tracking server does not answer, 
 on and says loudly what was not logged; a run that lost a write is never marked as finished.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -29,7 +30,6 @@ DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines a nested run
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 PARAM_LENGTH = 500
@@ -48,6 +48,7 @@ class Tracking:
         self.lost: str | None = None
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
         if not os.environ.get("MLFLOW_TRACKING_URI"):
             self._lose(
                 "MLFLOW_TRACKING_URI is not set (activate the environment: `. .venv/bin/activate`)"

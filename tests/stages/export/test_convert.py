@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import category_encoders  # type: ignore[import-untyped]
+import category_encoders
 import lightgbm
 import numpy as np
 import pandas as pd

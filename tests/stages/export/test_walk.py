@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import category_encoders  # type: ignore[import-untyped]
+import category_encoders
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
