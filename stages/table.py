@@ -44,7 +44,8 @@ def read_table(path: Path, missing: Sequence[str]) -> pd.DataFrame:
         if path.suffix == ".parquet":
             frame = pd.read_parquet(path)
         else:
-            refuse_repeated(header(path), path)
+            names = header(path)
+            refuse_repeated(names, path)
             frame = pd.read_csv(
                 path,
                 dtype=str,
@@ -52,7 +53,7 @@ def read_table(path: Path, missing: Sequence[str]) -> pd.DataFrame:
                 na_values=["", *missing],
                 encoding="utf-8-sig",
                 index_col=False,
-            )
+            ).set_axis(names, axis="columns")  # pandas calls a column without a name "Unnamed: 0"
     except UnicodeDecodeError as error:
         raise TableError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowInvalid, OSError) as error:
@@ -64,10 +65,10 @@ def read_table(path: Path, missing: Sequence[str]) -> pd.DataFrame:
 
 
 def header(path: Path) -> list[str]:
-    """The first line of a CSV, before pandas renames repeated columns."""
+    """The first line of a CSV that is not blank, before pandas renames any column."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        return next(csv.reader(file), [])
+        return next(filter(None, csv.reader(file)), [])
 
 
 def refuse_repeated(names: Sequence[str], path: Path) -> None:

@@ -19,6 +19,12 @@ def test_csv_cells_are_text_and_only_the_empty_one_is_missing(tmp_path: Path) ->
     assert read_table(path, ["NA", "?"]).isna().to_numpy().tolist() == [[True, False], [True, True]]
 
 
+def test_a_column_without_a_name_keeps_none(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("\n,a\n1,2\n")
+    assert read_table(path, []).columns.tolist() == ["", "a"]
+
+
 def test_parquet_and_gzipped_csv_are_read(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": [1.0, np.nan], "b": ["x", None]})
     frame.to_parquet(tmp_path / "t.parquet")
