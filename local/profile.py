@@ -203,6 +203,15 @@ def propose_training(split: Column | None, target: Column, task: Task) -> Iterat
     yield Proposal("train.sort", sort, reason)
     yield Proposal("evaluate.gate.metric", metric, "the same, on the holdout")
     yield Proposal("evaluate.gate.limit", None, "unknown before the first run; set it then")
+    other: dict[str, bool | None] = {"train.preprocess.transform_target": None}
+    if task == "regression":
+        other = {
+            "train.calibrate": None,
+            "train.threshold": False,
+            "train.preprocess.fix_imbalance": False,
+        }
+    for key, off in other.items():
+        yield Proposal(key, off, f"means nothing for a {task}")
 
 
 def propose(frame: pd.DataFrame, target: str) -> list[Proposal]:

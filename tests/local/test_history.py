@@ -1,12 +1,10 @@
 """Promote, roll back, see: over a real S3, registry, repository and server."""
 
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 import yaml
@@ -18,6 +16,7 @@ from stages.registry import CHAMPION, VERSION
 from tests.app.conftest import EXAMPLE, publish, serve, settings_in, write_model
 from tests.conftest import S3
 from tests.project import environment
+from tests.remote import push
 
 KEY = "reload-key"
 
@@ -36,13 +35,13 @@ class Repository:
         done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
         return done.stdout.strip()
 
-    def train(self, shift: float, push: bool = True, register: bool = True) -> str:
+    def train(self, shift: float, pushed: bool = True, register: bool = True) -> str:
         """Commit a version, its parameters and its scores; the commit."""
         folder = self.root.parent / f"model-{shift}"
         cache = self.root.parent / "built"
         version = publish(write_model(folder, shift=shift), cache, self.root / "dvc.lock")
-        if push:
-            self.push(cache / version, version)
+        if pushed:
+            push(cache / version, version, self.s3.bucket, "history")
         if register:
             tags = {VERSION: f"{version}.dir"}
             self.client.create_model_version("tiny", f"s3://{self.s3.bucket}/tiny", tags=tags)
@@ -53,14 +52,6 @@ class Repository:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", f"Shift {shift}")
         return self.git("rev-parse", "HEAD")
-
-    def push(self, folder: Path, version: str) -> None:
-        s3 = boto3.client("s3")
-        keys = {f"{version}.dir": folder / ".dir"}
-        for entry in json.loads((folder / ".dir").read_bytes()):
-            keys[entry["md5"]] = folder / entry["relpath"]
-        for md5, path in keys.items():
-            s3.upload_file(str(path), self.s3.bucket, f"history/files/md5/{md5[:2]}/{md5[2:]}")
 
     def champion(self) -> str:
         version = self.client.get_model_version_by_alias("tiny", CHAMPION)
@@ -195,7 +186,7 @@ def test_a_dvc_experiment_is_promoted_by_its_name(
 
 
 def not_pushed(repository: Repository) -> str:
-    return repository.train(9.0, push=False)
+    return repository.train(9.0, pushed=False)
 
 
 def not_registered(repository: Repository) -> str:

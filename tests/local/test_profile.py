@@ -39,6 +39,7 @@ def test_a_plain_table_needs_nothing_special(frame: pd.DataFrame) -> None:
         "train.sort": "Accuracy",
         "evaluate.gate.metric": "accuracy",
         "evaluate.gate.limit": None,
+        "train.preprocess.transform_target": None,
     }
 
 
