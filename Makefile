@@ -5,7 +5,7 @@ BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup up down data new-data promote rollback history serve test lint bench lock
+.PHONY: help demo setup up down data new-data sweep promote rollback history serve test lint bench lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,11 @@ data: up ## Bring data/ as data.dvc pins it
 new-data: setup ## Point the project at your table: TABLE=file TARGET=column [NAME=model]
 	@test -n "$(TABLE)" -a -n "$(TARGET)" || { echo 'Say which: make new-data TABLE=file.csv TARGET=column'; exit 1; }
 	@$(ACTIVE) python -m local.new_data "$(TABLE)" "$(TARGET)" $(if $(NAME),--name "$(NAME)")
+
+SWEEP ?= train.models=[lightgbm],[xgboost],[catboost] train.blend=0
+JOBS ?= 2
+sweep: up ## Try a grid and rank it: SWEEP='train.folds=3,5 train.blend=0,2' JOBS=2
+	@$(ACTIVE) python -m local.sweep --jobs $(JOBS) $(foreach one,$(SWEEP),'$(one)')
 
 promote: setup ## Serve the version of REV (a commit, branch, tag or DVC experiment)
 	@test -n "$(REV)" || { echo 'Say which: make promote REV=commit-or-experiment'; exit 1; }

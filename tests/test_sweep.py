@@ -1,0 +1,92 @@
+"""Eight queued experiments, two at a time, against one tracking server: nothing is lost."""
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from local.sweep import OVER, states
+from tests.conftest import S3
+from tests.project import Project, create, houses
+
+GRID = ("train.models=[ridge],[lasso]", "train.folds=2,3", "train.preprocess.normalize=null,zscore")
+EXPERIMENTS = 8
+PATIENCE_SECONDS = 540
+
+
+@pytest.fixture(scope="module")
+def project(s3: S3, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose holdout is set aside, with a change that is not committed."""
+    built = create(tmp_path_factory.mktemp("sweep"), s3, mlflow_server, "sweep", houses(80))
+    built.set(train__blend=0, evaluate__gate__beat_baseline=False)
+    built.run("dvc", "repro", "prepare")
+    built.commit("Set the holdout aside")
+    with (built.root / "Makefile").open("a") as file:
+        file.write("# Not committed\n")
+    return built
+
+
+def wait(project: Project) -> dict[str, str]:
+    """The experiments' states, once none is queued or running."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        now = states(project.run("dvc", "queue", "status").stdout, "eight")
+        if len(now) == EXPERIMENTS and set(now.values()) <= OVER:
+            return now
+        assert time.monotonic() < deadline, now
+        time.sleep(5)
+
+
+def shown(project: Project) -> dict[str, dict[str, Any]]:
+    """What `dvc exp show` has of each experiment."""
+    baselines = json.loads(project.run("dvc", "exp", "show", "--json").stdout)
+    return {
+        experiment["name"]: experiment["revs"][0]["data"]
+        for baseline in baselines
+        for experiment in baseline["experiments"] or []
+    }
+
+
+def test_eight_queued_experiments_are_eight_complete_runs(
+    project: Project, mlflow_server: str
+) -> None:
+    settings = [part for one in GRID for part in ("--set-param", one)]
+    project.run("dvc", "exp", "run", "--queue", "--name", "eight", *settings, "evaluate")
+    project.run("dvc", "queue", "start", "--jobs", "2")
+    assert set(wait(project).values()) == {"Success"}
+
+    client = MlflowClient(mlflow_server)
+    known = client.get_experiment_by_name("sweep")
+    runs = client.search_runs([known.experiment_id], "tags.`dvc.experiment` LIKE 'eight-%'")
+    parents = {run.data.tags["dvc.experiment"]: run for run in runs}
+    experiments = shown(project)
+    assert len(runs) == EXPERIMENTS
+    assert parents.keys() == experiments.keys()
+    baseline = project.run("git", "rev-parse", "HEAD").stdout.strip()
+    seen = set()
+    for name, data in experiments.items():
+        run = parents[name]
+        assert (run.info.status, run.data.tags["stages"]) == ("FINISHED", "train evaluate")
+        assert run.data.tags["dvc.baseline"] == baseline
+        for metric, value in data["metrics"]["reports/metrics.json"]["data"]["model"].items():
+            assert run.data.metrics[f"model.{metric}"] == value
+        train = data["params"]["params.yaml"]["data"]["train"]
+        for key in ("models", "folds"):
+            assert run.data.params[f"train.{key}"] == str(train[key])
+        seen.add((str(train["models"]), train["folds"], train["preprocess"]["normalize"]))
+    assert len(seen) == EXPERIMENTS
+    assert (project.root / "Makefile").read_text().endswith("# Not committed\n")
+
+
+def test_an_experiment_is_applied_and_branched(project: Project) -> None:
+    model = shown(project)["eight-1"]["metrics"]["reports/metrics.json"]["data"]["model"]
+    project.run("git", "checkout", "--", "Makefile")
+    project.run("dvc", "exp", "branch", "eight-1", "kept")
+    scores = json.loads(project.run("git", "show", "kept:reports/metrics.json").stdout)
+    assert scores["model"] == model
+    project.run("dvc", "exp", "apply", "eight-1")
+    assert json.loads((project.root / "reports" / "metrics.json").read_text()) == scores
+    assert re.search(r"models:\s*\[?\s*-?\s*ridge", (project.root / "params.yaml").read_text())
