@@ -34,7 +34,11 @@ def run(*command: str) -> None:
     print(f"\n$ {' '.join(command)}", flush=True)
     done = subprocess.run([sys.executable, "-m", *command], check=False)  # noqa: S603
     if done.returncode:
-        sys.exit(f"`{' '.join(command)}` failed (exit code {done.returncode}); see above.")
+        sys.exit(
+            f"`{' '.join(command)}` failed (exit code {done.returncode}); its reason is above. If S3 "
+            "could not be reached: `make up`. If it answered Forbidden (403): the keys in .env are "
+            "not the server's; mend them, then `make setup`. Then repeat; nothing is lost."
+        )
 
 
 @contextmanager
