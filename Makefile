@@ -66,7 +66,7 @@ lint: .venv/installed ## Formatter, linter, type checker
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
 bench: .venv/installed ## Every benchmark; each prints one JSON line
-	@for program in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$program .py) || exit 1; done
+	@for program in serving reload pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done
 
 lock: ## Compile requirements.in and app/requirements.in (needs uv)
 	uv pip compile --quiet --python-version 3.11 --generate-hashes requirements.in -o requirements.txt

@@ -1,0 +1,1 @@
+"""Programs that print figures, each one JSON line; see docs/benchmarks.md."""

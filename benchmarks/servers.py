@@ -1,0 +1,211 @@
+"""Starts the servers, each a process of its own on a free port of loopback."""
+
+import http.client
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import psutil
+
+from benchmarks.connection import Call
+from benchmarks.workspace import Workspace
+from local import services
+
+APP = Path(__file__).parents[1] / "app"
+START_SECONDS = 120
+POLL_SECONDS = 0.002
+# The user's own must not reach the servers that are measured.
+OURS = ("AWS_", "MLFLOW_", "SERVE_")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answered its first request.
+
+    Attributes:
+        row: the request for one row.
+        start_seconds: from the start of its process to that first answer.
+        process: the one that `memory_mb` looks at, with its children.
+    """
+
+    row: Call
+    start_seconds: float
+    process: psutil.Process
+
+    def url(self, path: str) -> str:
+        """The address of another route."""
+        return "http://{}:{}{}".format(*self.row.address, path)
+
+    def memory_mb(self) -> float:
+        """Resident memory of the worker, the largest process, in MB of 10^6 bytes."""
+        family = [self.process, *self.process.children(recursive=True)]
+        return float(max(member.memory_info().rss for member in family) / 1e6)
+
+
+@contextmanager
+def floor(workspace: Workspace, folder: Path, kind: str = "floor") -> Iterator[Server]:
+    """A bare FastAPI application of `benchmarks.peers`."""
+    port = services.free_port()
+    command = _peer(kind, workspace, port)
+    row = Call(f"http://127.0.0.1:{port}/predict/records", _records(workspace))
+    with _running(kind, command, folder, row) as server:
+        yield server
+
+
+@contextmanager
+def tutorial(workspace: Workspace, folder: Path) -> Iterator[Server]:
+    """PyCaret's `predict_model` behind FastAPI."""
+    port = services.free_port()
+    command = _peer("tutorial", workspace, port)
+    body = _records(workspace, workspace.columns)
+    row = Call(f"http://127.0.0.1:{port}/predict/records", body)
+    with _running("tutorial", command, folder, row) as server:
+        yield server
+
+
+@contextmanager
+def mlflow(workspace: Workspace, folder: Path) -> Iterator[Server]:
+    """`mlflow models serve` of the fitted pipeline."""
+    import joblib
+    from mlflow import sklearn
+
+    saved = folder / "mlflow-model"
+    sklearn.save_model(
+        joblib.load(workspace.pipeline),
+        saved,
+        serialization_format="cloudpickle",
+        pip_requirements=[],  # it runs in this environment
+    )
+    port = services.free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", f"--model-uri={saved}"]
+    command += ["--env-manager=local", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
+    body = orjson.dumps({"dataframe_records": [workspace.record(workspace.columns)]})
+    row = Call(f"http://127.0.0.1:{port}/invocations", body)
+    # it starts Uvicorn by name
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    with _running("mlflow", command, folder, row, path) as server:
+        yield server
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make a serving machine of an empty folder: the code of `app/` and nothing else."""
+    shutil.copytree(APP, folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+@contextmanager
+def ours(
+    workspace: Workspace, folder: Path, environment: dict[str, str] | None = None
+) -> Iterator[Server]:
+    """The service with its normal settings, in a folder of `prepare_folder`.
+
+    Args:
+        workspace: names the row to ask for.
+        folder: holds `app/`, `dvc.lock`, and the model in `models/` where it is not to be
+            pulled.
+        environment: settings beside the necessary ones.
+    """
+    port = services.free_port()
+    given = environment or {}
+    settings = {
+        "SERVE_PORT": str(port),
+        "SERVE_REMOTE": "s3://nowhere/models",
+        "SERVE_MODEL_CACHE": "models",
+        **given,
+    }
+    headers = {"X-API-Key": given["SERVE_API_KEY"]} if "SERVE_API_KEY" in given else {}
+    url = f"http://127.0.0.1:{port}/predict/records"
+    row = Call(url, _records(workspace), headers=headers)
+    with _running("ours", [sys.executable, "-m", "app"], folder, row, settings) as server:
+        yield server
+
+
+def _peer(kind: str, workspace: Workspace, port: int) -> list[str]:
+    root = str(workspace.root.resolve())
+    return [sys.executable, "-m", "benchmarks.peers", kind, root, str(port)]
+
+
+def _records(workspace: Workspace, names: list[str] | None = None) -> bytes:
+    return orjson.dumps({"records": [workspace.record(names)]})
+
+
+@contextmanager
+def _running(
+    name: str,
+    command: Sequence[str],
+    folder: Path,
+    row: Call,
+    settings: dict[str, str] | None = None,
+) -> Iterator[Server]:
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
+    environment = {**inherited, **(settings or {})}
+    cwd = folder
+    if name != "ours":  # the peers are modules of this project
+        cwd = APP.parent
+        environment["PYCARET_CUSTOM_LOGGING_PATH"] = os.devnull  # else ./logs.log
+    log = folder / f"{name}.log"
+    begun = time.perf_counter()
+    started = services.launch(name, command, environment, log, cwd)
+    try:
+        _wait(started, row, log)
+        yield Server(row, time.perf_counter() - begun, psutil.Process(started.pid))
+    finally:
+        services.stop(started)
+
+
+def _wait(started: services.Started, row: Call, log: Path) -> None:
+    """Ask for one row until it is answered."""
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(row):
+        process = started.process()
+        dead = process is None or process.status() == psutil.STATUS_ZOMBIE
+        if dead or time.monotonic() > deadline:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            raise services.ServiceError(
+                f"The {started.name} server {'ended' if dead else 'does not answer'}:\n{tail}"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def answers(call: Call) -> bool:
+    """Whether a call is answered with a status below 300 now."""
+    try:
+        return post(call)[0] < 300
+    except OSError:
+        return False
+
+
+def post(call: Call) -> tuple[int, bytes]:
+    """Send a call once; its status and body."""
+    connection = http.client.HTTPConnection(*call.address, timeout=120)
+    headers = {"Content-Type": call.content_type, **call.headers}
+    try:
+        connection.request("POST", call.path, call.body, headers)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    finally:
+        connection.close()
+
+
+def neighbouring_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody listens on now.
+
+    Raises:
+        RuntimeError: none were found.
+    """
+    for first in range(21_000, 31_000, count):
+        with ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    one = stack.enter_context(closing(socket.socket()))
+                    one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError(f"No {count} neighbouring ports are free from 21000 to 31000.")
