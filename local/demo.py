@@ -35,9 +35,9 @@ def run(*command: str) -> None:
     done = subprocess.run([sys.executable, "-m", *command], check=False)  # noqa: S603
     if done.returncode:
         sys.exit(
-            f"`{' '.join(command)}` failed (exit code {done.returncode}); its reason is above. If S3 "
-            "could not be reached: `make up`. If it answered Forbidden (403): the keys in .env are "
-            "not the server's; mend them, then `make setup`. Then repeat; nothing is lost."
+            f"`{' '.join(command)}` failed (exit code {done.returncode}); the reason is above. "
+            "If S3 could not be reached: `make up`. If it answered Forbidden (403): the keys in "
+            ".env are not the server's; mend them, then `make setup`. Then repeat; nothing is lost."
         )
 
 
