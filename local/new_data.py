@@ -7,7 +7,6 @@ pipeline's own checks accept it with these keys; on any failure everything is as
 """
 
 import argparse
-import io
 import json
 import re
 import shutil
@@ -17,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedSeq
 
 from local.profile import Proposal, missing_texts, propose
+from local.yaml_text import rewrite
 from stages.fingerprint import md5
 from stages.params import validate
 from stages.prepare import check, split_rows
@@ -32,29 +30,6 @@ PARAMS = Path("params.yaml")
 DRAFT = Path(".local/new-data")
 REPLACED = Path(".local/replaced-data")
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
-
-
-def rewrite(text: str, proposals: list[Proposal]) -> str:
-    """`params.yaml` with some keys changed and every comment kept."""
-    editor = YAML()
-    editor.preserve_quotes = True
-    editor.width = 10_000
-    editor.representer.add_representer(
-        type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    params = editor.load(text)
-    for proposal in proposals:
-        *blocks, key = proposal.key.split(".")
-        block = params
-        for name in blocks:
-            block = block[name]
-        block[key] = proposal.value
-        if isinstance(proposal.value, list):
-            block[key] = CommentedSeq(proposal.value)
-            block[key].fa.set_flow_style()
-    out = io.StringIO()
-    editor.dump(params, out)
-    return out.getvalue()
 
 
 def plan(table: Path, target: str, name: str | None) -> list[Proposal]:
@@ -163,7 +138,7 @@ def main() -> None:
         for one in proposals:
             value = json.dumps(one.value, ensure_ascii=False)
             print(f"{one.key}: {value}\n    {one.reason}")
-        params = rewrite(PARAMS.read_text(), proposals)
+        params = rewrite(PARAMS.read_text(), {one.key: one.value for one in proposals})
         prove(asked.table, yaml.safe_load(params))
         install(asked.table, Path(proposals[1].value), params)
     except (ValueError, RuntimeError) as error:

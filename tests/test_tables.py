@@ -16,7 +16,8 @@ from sklearn.datasets import load_breast_cancer, load_wine
 
 from app.manifest import Manifest
 from local import demo
-from local.new_data import plan, rewrite
+from local.new_data import plan
+from local.yaml_text import rewrite
 from tests.app.conftest import publish
 from tests.conftest import ROOT, S3
 from tests.project import environment
@@ -155,8 +156,8 @@ def prepare_project(root: Path, case: Case) -> None:
         (root / name).symlink_to(ROOT / name)
     table = root / "data" / case.file
     case.write(table)
-    proposals = plan(table, case.target, None)
-    params = yaml.safe_load(rewrite((ROOT / "params.yaml").read_text(), proposals))
+    proposed = {one.key: one.value for one in plan(table, case.target, None)}
+    params = yaml.safe_load(rewrite((ROOT / "params.yaml").read_text(), proposed))
     assert params["prepare"]["split"]["strategy"] == case.strategy
     params["train"] |= {"models": list(case.models), "folds": 2, "n_jobs": 1, "blend": 2}
     params["evaluate"]["gate"]["beat_baseline"] = False

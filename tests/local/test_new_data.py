@@ -78,11 +78,6 @@ def test_the_table_is_written_pinned_and_described(
     assert list((root / ".local" / "replaced-data").iterdir()) == []
 
 
-def test_only_the_named_keys_change(root: Path) -> None:
-    text = (root / "params.yaml").read_text()
-    assert new_data.rewrite(text, []) == text
-
-
 @pytest.mark.parametrize(
     ("content", "target", "message"),
     [
