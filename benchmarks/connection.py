@@ -16,6 +16,9 @@ class Call:
         body: what is sent.
         content_type: what that is.
         headers: further ones.
+
+    Raises:
+        ValueError: the URL names another machine.
     """
 
     url: str
@@ -23,17 +26,16 @@ class Call:
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port.
-
-        Raises:
-            ValueError: the URL names another machine.
-        """
+    def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.hostname != "127.0.0.1" or parts.port is None:
-            raise ValueError(f"{self.url} is not of the form http://127.0.0.1:PORT/...")
-        return parts.hostname, parts.port
+            raise ValueError(f"{self.url!r} is not of the form http://127.0.0.1:PORT/...")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, port = urlsplit(self.url).netloc.split(":")
+        return host, int(port)
 
     @property
     def path(self) -> str:

@@ -160,25 +160,28 @@ def _running(
 
 
 def _wait(started: services.Started, row: Call, log: Path) -> None:
-    """Ask for one row until it is answered."""
+    """Ask for one row until it is answered.
+
+    Raises:
+        services.ServiceError: the answer is an error, or does not come.
+    """
     deadline = time.monotonic() + START_SECONDS
-    while not answers(row):
+    while True:
+        try:
+            status, body = post(row)
+        except OSError as error:  # not listening yet
+            status, body = 0, str(error).encode()
+        if status == 200:
+            return
         process = started.process()
         dead = process is None or process.status() == psutil.STATUS_ZOMBIE
-        if dead or time.monotonic() > deadline:
+        if status or dead or time.monotonic() > deadline:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise services.ServiceError(
-                f"The {started.name} server {'ended' if dead else 'does not answer'}:\n{tail}"
+                f"The {started.name} server {'ended' if dead else 'gives no answer'}: "
+                f"{status} {body[:300]!r}. The end of its log:\n{tail}"
             )
         time.sleep(POLL_SECONDS)
-
-
-def answers(call: Call) -> bool:
-    """Whether a call is answered with a status below 300 now."""
-    try:
-        return post(call)[0] < 300
-    except OSError:
-        return False
 
 
 def post(call: Call) -> tuple[int, bytes]:
