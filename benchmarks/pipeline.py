@@ -8,6 +8,7 @@ Prints one JSON line; docs/benchmarks.md says what each figure means.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from typing import Any
 
 from benchmarks.workspace import workspace_argument
 from local import services
+
+STAGE = re.compile(r"Running stage '(.+)':")
 
 
 def main() -> None:
@@ -50,28 +53,47 @@ def measure(root: Path, folder: Path) -> dict[str, Any]:
     try:
         services.wait(started, f"{environment['MLFLOW_TRACKING_URI']}/health", log)
         plain = [sys.executable, "-m", "benchmarks.plain", str(clone), str(folder / "pipeline")]
-        plain_seconds = run(plain, clone, environment)
-        repro_seconds = run(["dvc", "repro", "--force"], clone, environment)
+        plain_seconds, _ = run(plain, clone, environment)
+        repro_seconds, stages = run(["dvc", "repro", "--force"], clone, environment)
     finally:
         services.stop(started)
     return {
         "benchmark": "pipeline",
         "cores": len(os.sched_getaffinity(0)),
         "dvc_repro_seconds": repro_seconds,
+        "stage_seconds": stages,
         "plain_pycaret_seconds": plain_seconds,
         "plain_per_dvc_repro": plain_seconds / repro_seconds,
     }
 
 
-def run(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> float:
-    """Seconds that a command takes; its output goes to standard error.
+def run(
+    command: Sequence[str], cwd: Path, environment: Mapping[str, str]
+) -> tuple[float, dict[str, float]]:
+    """Run a command, its output on standard error.
+
+    Returns:
+        The seconds that it took, and of each stage that DVC said it ran.
 
     Raises:
         subprocess.CalledProcessError: it fails.
     """
     begun = time.perf_counter()
-    subprocess.run(command, cwd=cwd, env=environment, stdout=sys.stderr, check=True)  # noqa: S603
-    return time.perf_counter() - begun
+    starts: dict[str, float] = {}
+    with subprocess.Popen(  # noqa: S603 - our own command line
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        for line in process.stdout:
+            sys.stderr.write(line)
+            if stage := STAGE.match(line):
+                starts[stage[1]] = time.perf_counter()
+    ended = time.perf_counter()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    ends = [*list(starts.values())[1:], ended]
+    stages = {name: end - start for (name, start), end in zip(starts.items(), ends, strict=True)}
+    return ended - begun, stages
 
 
 if __name__ == "__main__":
