@@ -3,6 +3,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # The activated environment: its commands on the path, the settings of .env exported
 ACTIVE := . $(BIN)/activate &&
+# Ten times as fast as pip, which is used where uv is not to be had
+SYNC := VIRTUAL_ENV=.venv uv pip sync --quiet --compile-bytecode --require-hashes requirements.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up down data new-data sweep promote rollback history serve test lint bench lock
@@ -19,13 +22,10 @@ setup: .venv/installed ## Install the environment; write .env and .dvc/config.lo
 .venv/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
 	  echo "Python 3.11 is needed (PyCaret runs on nothing newer), and '$(PYTHON)' is not it. Name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11"; exit 1; }
-	@if command -v uv >/dev/null; then \
-	  uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv && \
-	  VIRTUAL_ENV=.venv uv pip sync --quiet --compile-bytecode --require-hashes requirements.txt; \
-	else \
-	  $(PYTHON) -m venv .venv && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt; \
-	fi
+	@$(PYTHON) -m venv .venv
+	@if command -v uv >/dev/null; then $(SYNC); else \
+	  awk '/^[a-z]/ {keep = /^uv==/} keep' requirements.txt > .venv/uv.txt && \
+	  $(PIP) -r .venv/uv.txt && PATH="$(BIN):$$PATH" && $(SYNC) || $(PIP) -r requirements.txt; fi
 	@touch $@
 
 up: setup ## Start the local services: S3 on :8333, MLflow on :5000
@@ -68,6 +68,6 @@ lint: .venv/installed ## Formatter, linter, type checker
 bench: .venv/installed ## Every benchmark; each prints one JSON line
 	@for program in serving reload pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done
 
-lock: ## Compile requirements.in and app/requirements.in (needs uv)
-	uv pip compile --quiet --python-version 3.11 --generate-hashes requirements.in -o requirements.txt
-	uv pip compile --quiet --python-version 3.11 --generate-hashes app/requirements.in -c requirements.txt -o app/requirements.txt
+lock: .venv/installed ## Compile requirements.in and app/requirements.in
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes app/requirements.in -c requirements.txt -o app/requirements.txt
