@@ -19,11 +19,11 @@ PATIENCE_SECONDS = 540
 
 @pytest.fixture(scope="module")
 def project(s3: S3, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose holdout is set aside, with a change that is not committed."""
+    """A project whose pipeline ran once, with a change that is not committed."""
     built = create(tmp_path_factory.mktemp("sweep"), s3, mlflow_server, "sweep", houses(80))
-    built.set(train__blend=0, evaluate__gate__beat_baseline=False)
-    built.run("dvc", "repro", "prepare")
-    built.commit("Set the holdout aside")
+    built.set(train__models=["lr"], train__blend=0, evaluate__gate__beat_baseline=False)
+    built.run("dvc", "repro")
+    built.commit("Run the pipeline")
     with (built.root / "Makefile").open("a") as file:
         file.write("# Not committed\n")
     return built
