@@ -1,7 +1,7 @@
 """Around every request: its id, its line in the log, its metrics, and the last net."""
 
+import random
 import re
-import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -50,6 +50,7 @@ class Observe:
         # Looking a labelled metric up costs more than counting.
         self._requests: dict[tuple[str, int], Counter] = {}
         self._latency: dict[str, Histogram] = {}
+        self._rows: dict[str, Counter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -112,7 +113,10 @@ class Observe:
         requests.inc()
         latency.observe(seconds)
         if trace.rows:
-            metrics.ROWS.labels(trace.version).inc(trace.rows)
+            rows = self._rows.get(trace.version)
+            if rows is None:
+                rows = self._rows[trace.version] = metrics.ROWS.labels(trace.version)
+            rows.inc(trace.rows)
         if scope["app"].state.service.settings.access_log:
             log.write_soon(
                 "request",
@@ -120,7 +124,7 @@ class Observe:
                 method=scope["method"] if route != "other" else "other",
                 route=route,
                 status=status,
-                milliseconds=round(seconds * 1e3, 3),
+                milliseconds=int(seconds * 1e6) / 1e3,
                 rows=trace.rows,
                 version=trace.version,
             )
@@ -130,4 +134,5 @@ def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
             return bytes(value)
-    return secrets.token_hex(8).encode()
+    # Nothing rests on its being hard to guess, and the system's own source costs ten times more.
+    return b"%016x" % random.getrandbits(64)

@@ -45,8 +45,15 @@ class Server:
 
     def memory_mb(self) -> float:
         """Resident memory of the worker, the largest process, in MB of 10^6 bytes."""
-        family = [self.process, *self.process.children(recursive=True)]
-        return float(max(member.memory_info().rss for member in family) / 1e6)
+        return float(max(member.memory_info().rss for member in self._family()) / 1e6)
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it has used so far, of all its processes."""
+        times = [member.cpu_times() for member in self._family()]
+        return float(sum(time.user + time.system for time in times))
+
+    def _family(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
 
 
 @contextmanager
