@@ -6,6 +6,7 @@ Prints one JSON line; docs/benchmarks.md says what each figure means.
 """
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -91,8 +92,8 @@ def run(
     ended = time.perf_counter()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    ends = [*list(starts.values())[1:], ended]
-    stages = {name: end - start for (name, start), end in zip(starts.items(), ends, strict=True)}
+    spans = itertools.pairwise([*starts.values(), ended])
+    stages = {name: end - start for name, (start, end) in zip(starts, spans, strict=True)}
     return ended - begun, stages
 
 

@@ -23,6 +23,12 @@ def test_stages_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "second" in capsys.readouterr().err
 
 
+def test_other_commands_have_no_stages(tmp_path: Path) -> None:
+    seconds, stages = run([sys.executable, "-c", "print('done')"], tmp_path, os.environ)
+    assert seconds > 0
+    assert stages == {}
+
+
 def test_a_failure_is_not_a_figure(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         run([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, os.environ)
