@@ -95,19 +95,29 @@ def resolve(revision: str) -> str:
         ) from error
 
 
+def stages_of(commit: str) -> dict[str, Any]:
+    """The stages in a commit's `dvc.lock`."""
+    stages: dict[str, Any] = yaml.safe_load(git("show", f"{commit}:{LOCK}"))["stages"]
+    return stages
+
+
 def locked(commit: str) -> Served:
     """The version that a commit's `dvc.lock` names.
 
     Raises:
-        DeploymentError: it names none, or its stages do not belong together.
+        DeploymentError: it names none.
     """
-    lock: dict[str, Any] = yaml.safe_load(git("show", f"{commit}:{LOCK}"))
-    stages = lock.get("stages", {})
+    for stage in stages_of(commit).values():
+        for out in stage.get("outs", []):
+            if out["path"] == "model/serving":
+                return Served(version=out["md5"].removesuffix(".dir"), commit=commit)
+    raise DeploymentError(f"{LOCK} of {commit[:10]} names no model/serving. Run `dvc repro` there.")
+
+
+def refuse_mixed(commit: str) -> None:
+    """Raise DeploymentError when a commit's stages have not run on each other's outputs."""
+    stages = stages_of(commit)
     made = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
-    if "model/serving" not in made:
-        raise DeploymentError(
-            f"{LOCK} of {commit[:10]} names no model/serving. Run `dvc repro` there."
-        )
     for name, stage in stages.items():
         for dep in stage.get("deps", []):
             if made.get(dep["path"], dep["md5"]) != dep["md5"]:
@@ -116,7 +126,6 @@ def locked(commit: str) -> Served:
                     "so its model/serving is another model's. Apply it, run `dvc repro` and "
                     "`dvc push`, commit, and promote that commit."
                 )
-    return Served(version=made["model/serving"].removesuffix(".dir"), commit=commit)
 
 
 def pushed(version: str, settings: Settings) -> Manifest:
@@ -291,6 +300,7 @@ def main() -> None:
         current = now_served()
         if asked.action == "promote":
             target = locked(resolve(asked.revision))
+            refuse_mixed(target.commit)
         else:
             target = previous(read_history(), current)
         line = move(asked.action, target, current)

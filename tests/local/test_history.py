@@ -172,6 +172,17 @@ def test_a_rollback_after_a_new_training_leads_to_what_was_promoted(
     assert (repository.root / "params.yaml").read_text() == "shift: 1.0\n"
 
 
+def test_a_lock_of_mixed_stages_is_left_by_a_rollback(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = repository.train(1.0)
+    repository.train(2.0)
+    call(monkeypatch, "promote", commit)
+    of_another_candidate(repository)
+    call(monkeypatch, "rollback")
+    assert (repository.root / "params.yaml").read_text() == "shift: 1.0\n"
+
+
 def test_a_dvc_experiment_is_promoted_by_its_name(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +197,7 @@ def test_a_dvc_experiment_is_promoted_by_its_name(
 
 
 def not_pushed(repository: Repository) -> str:
-    return repository.train(9.0, pushed=False)
+    return repository.train(10.0, pushed=False)
 
 
 def not_registered(repository: Repository) -> str:
