@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import boto3
 import yaml
+
+from local.services import s3_client
 
 
 def publish(folder: Path, cache: Path) -> str:
@@ -37,13 +38,7 @@ def push(folder: Path, remote: str, s3: Mapping[str, str]) -> None:
     files = {f"{folder.name}.dir": folder / ".dir"}
     for entry in json.loads((folder / ".dir").read_bytes()):
         files[entry["md5"]] = folder / entry["relpath"]
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3["AWS_ENDPOINT_URL"],
-        aws_access_key_id=s3["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=s3["AWS_SECRET_ACCESS_KEY"],
-        region_name=s3["AWS_DEFAULT_REGION"],
-    )
+    client = s3_client(s3)
     for md5, path in files.items():
         client.upload_file(str(path), bucket, f"{prefix}/files/md5/{md5[:2]}/{md5[2:]}")
 

@@ -15,9 +15,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -190,15 +191,20 @@ def start_mlflow(
     return launch("MLflow", command, environment, log), log
 
 
-def create_bucket(bucket: str, s3: dict[str, str]) -> None:
-    """Create the bucket if it is missing; a server that has just started may need a moment."""
-    client = boto3.client(
+def s3_client(s3: Mapping[str, str]) -> Any:
+    """A client of the S3 that the AWS_* variables in `s3` name."""
+    return boto3.client(
         "s3",
         endpoint_url=s3["AWS_ENDPOINT_URL"],
         aws_access_key_id=s3["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=s3["AWS_SECRET_ACCESS_KEY"],
         region_name=s3["AWS_DEFAULT_REGION"],
     )
+
+
+def create_bucket(bucket: str, s3: Mapping[str, str]) -> None:
+    """Create the bucket if it is missing; a server that has just started may need a moment."""
+    client = s3_client(s3)
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
