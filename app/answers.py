@@ -1,6 +1,6 @@
 """From a request's bytes to the reply's, without HTTP: what the prediction routes share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,15 +87,21 @@ def answer_records(
     )
 
 
-def parse_json(body: bytes | bytearray) -> dict[str, Any]:
+def parse_json(
+    body: bytes | bytearray, read: Callable[[bytes | bytearray], Any] = orjson.loads
+) -> dict[str, Any]:
     """Parse a JSON object.
+
+    Args:
+        body: the text.
+        read: what parses it; a ValueError says that it is no JSON.
 
     Raises:
         Problem: it is not JSON, or not an object.
     """
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        parsed = read(body)
+    except ValueError as error:
         raise Problem("invalid-json", f"The body is not JSON: {error}.", status=400) from error
     if not isinstance(parsed, dict):
         raise Problem("invalid-json", "The body must be a JSON object.")

@@ -21,13 +21,7 @@ def check_names(names: Sequence[str], manifest: Manifest, max_columns: int) -> l
             "too-many-columns",
             f"The table has {len(names)} columns; this server takes at most {max_columns}.",
         )
-    repeated = [name for name, times in Counter(names).items() if times > 1]
-    if repeated:
-        raise Problem(
-            "duplicate-columns",
-            f"These columns appear more than once: {_listed(repeated)}. Give each one name.",
-            errors=[{"column": name, "detail": "appears more than once"} for name in repeated],
-        )
+    refuse_repeated(names)
     wanted = [feature.name for feature in manifest.features]
     present = set(names)
     missing = [name for name in wanted if name not in present]
@@ -38,6 +32,21 @@ def check_names(names: Sequence[str], manifest: Manifest, max_columns: int) -> l
             errors=[{"column": name, "detail": "is missing"} for name in missing],
         )
     return [name for name in names if name not in set(wanted)]
+
+
+def refuse_repeated(names: Sequence[str]) -> None:
+    """Let no name pass that a table has twice.
+
+    Raises:
+        Problem: names them.
+    """
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise Problem(
+            "duplicate-columns",
+            f"These columns appear more than once: {_listed(repeated)}. Give each one name.",
+            errors=[{"column": name, "detail": "appears more than once"} for name in repeated],
+        )
 
 
 def _listed(names: Iterable[str]) -> str:

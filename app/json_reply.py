@@ -22,8 +22,7 @@ def json_reply(model: Model, prediction: Prediction) -> list[bytes]:
     if prediction.probabilities is not None:
         pieces += [b',"classes":', orjson.dumps(model.manifest.classes)]
         pieces += [b',"probabilities":', *_array(prediction.probabilities)]
-    name = {"name": model.manifest.name, "version": model.version}
-    return [*pieces, b',"model":', orjson.dumps(name), b"}"]
+    return [*pieces, b',"model":', model.name_and_version, b"}"]
 
 
 def _array(values: np.ndarray[Any, Any]) -> list[bytes]:

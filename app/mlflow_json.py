@@ -1,9 +1,12 @@
 """The JSON bodies of MLflow's scoring protocol, as records."""
 
-from collections import Counter
+import json
 from typing import Any
 
+import orjson
+
 from app.answers import parse_json
+from app.columns import refuse_repeated
 from app.errors import Problem, invalid_values
 from app.records import Record
 
@@ -18,7 +21,7 @@ def mlflow_records(body: bytes | bytearray) -> list[Record]:
     Raises:
         Problem: the body is not in one of MLflow's formats.
     """
-    parsed = parse_json(body)
+    parsed = parse_json(body, _read)
     keys = set(parsed) - {TOLERATED}
     if len(keys) != 1 or not keys <= set(FORMATS):
         raise Problem(
@@ -37,6 +40,24 @@ def mlflow_records(body: bytes | bytearray) -> list[Record]:
     return rows
 
 
+def _read(body: bytes | bytearray) -> Any:
+    """Parse JSON in which a missing number may be NaN, as MLflow's own client writes it."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in body:
+            raise
+    try:
+        return json.loads(body.decode(), parse_constant=_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _constant(name: str) -> None:
+    if name != "NaN":
+        raise ValueError(f"{name} is not a number of JSON")
+
+
 def _split(frame: Any) -> list[Record]:
     columns = frame.get("columns") if isinstance(frame, dict) else None
     rows = frame.get("data") if isinstance(frame, dict) else None
@@ -49,13 +70,7 @@ def _split(frame: Any) -> list[Record]:
             "invalid-json",
             '"dataframe_split" must be {"columns": [names], "data": [[values], ...]}.',
         )
-    repeated = [name for name, times in Counter(columns).items() if times > 1]
-    if repeated:
-        raise Problem(
-            "duplicate-columns",
-            f"Columns that appear more than once: {', '.join(map(repr, repeated[:20]))}.",
-            errors=[{"column": name, "detail": "appears more than once"} for name in repeated],
-        )
+    refuse_repeated(columns)
     width = len(columns)
     faults = [
         {"row": number, "detail": f"is not a list of {width} values, one per column"}

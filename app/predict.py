@@ -9,15 +9,13 @@ from starlette.responses import Response, StreamingResponse
 
 from app import memory
 from app.answers import Answer, answer_records, answer_upload, records_of
-from app.body import content_type, is_parquet, read_body, read_file
+from app.body import content_type, is_parquet, is_small, read_body, read_file, read_small
 from app.errors import Problem
 from app.mlflow_json import mlflow_records
 from app.records import Record
 from app.service import Service
 from app.upload import Upload
 
-# Smaller bodies are answered at once; a thread would cost them more than it gives.
-INLINE_BYTES = 16_384
 LARGE = 1024**2  # bytes; larger replies go out in pieces, larger files leave memory to clear
 MAX_NAMED = 50  # ignored columns in a header, which clients limit
 JSON_TYPES = ("application/json", "")
@@ -79,10 +77,9 @@ async def _answer_json(
     service.check_key(request)
     settings = service.settings
     probabilities = _probabilities(request)
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) <= INLINE_BYTES:
+    if is_small(request):
         model = service.serving.model
-        records = read(await request.body())
+        records = read(await read_small(request))
         answer = answer_records(model, records, settings, probabilities=probabilities)
         return _reply(request, answer)
     with service.work.slot():
@@ -94,19 +91,35 @@ async def _answer_json(
         return _reply(request, answer)
 
 
+class _Whole(Response):
+    """A reply whose headers are bytes already; Starlette would encode them once more."""
+
+    def __init__(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code = 200
+        self.body = body
+        self.raw_headers = headers
+        self.background = None
+
+
 def _reply(request: Request, answer: Answer) -> Response:
     trace = request.scope["trace"]
     trace.version, trace.rows = answer.version, answer.rows
-    headers = {"X-Model-Version": answer.version}
+    size = sum(map(len, answer.pieces))
+    headers = [
+        (b"content-length", b"%d" % size),
+        (b"content-type", answer.media_type.encode()),
+        (b"x-model-version", answer.version.encode()),
+    ]
     if answer.ignored:
         names = [quote(name) for name in answer.ignored[:MAX_NAMED]]
         more = len(answer.ignored) - MAX_NAMED
-        headers["X-Ignored-Columns"] = ", ".join(names) + (f", and {more} more" if more > 0 else "")
-    size = sum(map(len, answer.pieces))
+        named = ", ".join(names) + (f", and {more} more" if more > 0 else "")
+        headers.append((b"x-ignored-columns", named.encode()))
     if size <= LARGE:
-        return Response(b"".join(answer.pieces), headers=headers, media_type=answer.media_type)
-    headers["Content-Length"] = str(size)
-    return StreamingResponse(_each(answer.pieces), headers=headers, media_type=answer.media_type)
+        return _Whole(b"".join(answer.pieces), headers)
+    reply = StreamingResponse(_each(answer.pieces))
+    reply.raw_headers = headers
+    return reply
 
 
 async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:

@@ -136,12 +136,15 @@ class Case:
     target: str
     models: tuple[str, ...]
     strategy: str
+    runtime: str = "onnx"
 
 
 CASES = (
     Case(rides, "rides.csv", "dauer (min.)", ("xgboost", "lightgbm"), "random"),
     Case(flowers, "flowers.parquet", "answer", ("lightgbm", "lr"), "stratified"),
     Case(customers, "customers.csv", "churn", ("catboost", "lr"), "group"),
+    # No graph can express this estimator
+    Case(customers, "pickled.csv", "churn", ("gpc",), "group", "pycaret"),
     Case(cancer, "cancer.csv", "target", ("lr",), "stratified"),
     Case(wine, "wine.csv", "target", ("et",), "stratified"),
 )
@@ -161,6 +164,7 @@ def prepare_project(root: Path, case: Case) -> None:
     assert params["prepare"]["split"]["strategy"] == case.strategy
     params["train"] |= {"models": list(case.models), "folds": 2, "n_jobs": 1, "blend": 2}
     params["evaluate"]["gate"]["beat_baseline"] = False
+    params["deploy"]["runtime"] = case.runtime
     # Whatever the profile would set aside: the pipeline must bear it
     kept = {"{json}", "nothing", "always"}
     params["prepare"]["drop"] = [one for one in params["prepare"]["drop"] if one not in kept]
@@ -209,6 +213,7 @@ def test_a_table_is_served_as_its_pipeline_answers(
     push(tmp_path / "cache" / version, version, s3.bucket, "tables")
     table = root / "data" / case.file
     manifest = Manifest.read(root / "model" / "serving")
+    assert manifest.runtime == case.runtime
     query = "?probabilities=true" if manifest.classes else ""
     with demo.server(tmp_path / "server") as url:
         reply = upload(f"{url}/predict{query}", table)

@@ -1,6 +1,6 @@
 """The columns of the pipeline's frame while it is walked, and how they become one matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,20 +82,20 @@ class Inputs:
 
     def __init__(self, graph: Graph, n_categorical: int) -> None:
         self._graph = graph
-        self._n_categorical = n_categorical
+        self.n_categorical = n_categorical
         self._codes: list[str] = []
 
     def codes(self, raw: int) -> str:
         """Return the codes of one categorical column, int64 (rows, 1)."""
-        if self._n_categorical == 1:
+        if self.n_categorical == 1:
             return CATEGORICAL
         if not self._codes:
             self._codes = self._graph.add_many(
                 "Split",
                 CATEGORICAL,
-                outputs=self._n_categorical,
+                outputs=self.n_categorical,
                 axis=1,
-                num_outputs=self._n_categorical,
+                num_outputs=self.n_categorical,
             )
         return self._codes[raw]
 
@@ -130,13 +130,50 @@ def pack(graph: Graph, inputs: Inputs, columns: Sequence[Column]) -> Matrix:
             if whole
             else graph.add("Gather", tensor, graph.constant(indices, np.int64), axis=1)
         )
+        if tensor in graph.complete:
+            graph.complete.add(pieces[-1])
         order += [position for position, _ in members]
-    for raw, states in tables.items():
-        values = np.stack([table.values.astype(np.float64) for _, table in states], axis=1)
-        pieces.append(graph.add("GatherND", graph.constant(values), inputs.codes(raw)))
-        order += [position for position, _ in states]
+    looked_up = {
+        raw: np.stack([table.values.astype(np.float64) for _, table in states], axis=1)
+        for raw, states in tables.items()
+    }
+    pieces += look_up(graph, inputs, looked_up)
+    order += [position for states in tables.values() for position, _ in states]
     packed = pieces[0] if len(pieces) == 1 else graph.add("Concat", *pieces, axis=1)
+    if graph.complete.issuperset(pieces):
+        graph.complete.add(packed)
     return Matrix(packed, np.argsort(np.asarray(order, dtype=np.int64)), len(order))
+
+
+def look_up(
+    graph: Graph, inputs: Inputs, tables: Mapping[int, npt.NDArray[np.float64]]
+) -> list[str]:
+    """Replace codes by the numbers that stand for them.
+
+    Args:
+        graph: receives the nodes.
+        inputs: the graph's inputs.
+        tables: by raw column, in order: numbers of shape (states, columns).
+
+    Returns:
+        The tensors that, side by side, hold the tables' columns in order.
+    """
+    alike = all(table.shape[1] == 1 for table in tables.values())
+    if tables and alike and list(tables) == list(range(inputs.n_categorical)):
+        # One number for each code: all the tables in a row, and each column's codes shifted to
+        # where its own begins.
+        starts = np.cumsum([0, *(len(table) for table in tables.values())])[:-1]
+        codes = graph.add("Add", CATEGORICAL, graph.constant(starts, np.int64))
+        flat = np.concatenate([table[:, 0] for table in tables.values()])
+        found = [graph.add("Gather", graph.constant(flat), codes)]
+    else:
+        found = [
+            graph.add("GatherND", graph.constant(table), inputs.codes(raw))
+            for raw, table in tables.items()
+        ]
+    if not any(np.isnan(table).any() for table in tables.values()):
+        graph.complete.update(found)
+    return found
 
 
 def spread(columns: Sequence[Column], tensor: str, matrix: Matrix) -> list[Column]:

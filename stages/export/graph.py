@@ -22,6 +22,9 @@ class Graph:
     """Collects nodes and constants; tensors are known by their names.
 
     Names are counted up in the order of the calls, so the same calls give the same bytes.
+
+    Attributes:
+        complete: the tensors that never hold a missing value; trees that read one need not ask.
     """
 
     prefix = ""
@@ -29,6 +32,7 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
+        self.complete: set[str] = set()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def add(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:

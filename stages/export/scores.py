@@ -59,6 +59,10 @@ class Scores:
                 branching.append(tree)
             else:
                 offset[tree.target] += tree.leaf[0]
+        for place, tree in enumerate(branching):
+            # The offset rides on a tree; a node of its own would cost as much as a hundred.
+            branching[place] = tree.raised(offset[tree.target])
+            offset[tree.target] = 0
         if branching:
             terms.append(write(graph, matrix, branching, targets))
         if self.weights is not None:

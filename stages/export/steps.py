@@ -51,6 +51,8 @@ def columnwise(
     matrix = pack(graph, inputs, slots)
     members = [given.index(column) for column in slots]
     tensor = COLUMNWISE[type(step).__name__](graph, step, matrix, members, part)
+    if matrix.tensor in graph.complete:  # arithmetic on numbers gives numbers
+        graph.complete.add(tensor)
     return spread(slots, tensor, matrix)
 
 
@@ -86,7 +88,10 @@ def _impute(graph: Graph, step: Any, matrix: Matrix, members: Members, part: str
         raise NotConvertible(part, "it adds indicator columns (add_indicator)")
     fill = matrix.arrange(np.asarray(step.statistics_, dtype=np.float64)[members])
     missing = graph.add("IsNaN", matrix.tensor)
-    return graph.add("Where", missing, graph.constant(fill), matrix.tensor)
+    filled = graph.add("Where", missing, graph.constant(fill), matrix.tensor)
+    if np.isfinite(fill).all():
+        graph.complete.add(filled)
+    return filled
 
 
 def _standardise(graph: Graph, step: Any, matrix: Matrix, members: Members, part: str) -> str:

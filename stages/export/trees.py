@@ -50,6 +50,10 @@ class Tree:
         """Return the tree with its leaves multiplied."""
         return replace(self, leaf=self.leaf * factor)
 
+    def raised(self, value: float) -> "Tree":
+        """Return the tree with a number added to each of its leaves."""
+        return replace(self, leaf=self.leaf + value)
+
 
 def below_float32(bound: npt.NDArray[np.float32]) -> Floats:
     """Return the largest float64 x for which float32(x) < bound holds."""
@@ -107,6 +111,8 @@ def write_float32(
     constants = [_stump(float(value), target) for target, value in enumerate(start)]
     steps = [tree if len(tree.feature) else _stump(tree.leaf[0], tree.target) for tree in trees]
     rounded = graph.add("Cast", matrix.tensor, to=TensorProto.FLOAT)
+    if matrix.tensor in graph.complete:
+        graph.complete.add(rounded)
     # The threshold that is the last float64 on its side rounds to the last float32 on it.
     given = Matrix(rounded, matrix.positions, matrix.size)
     summed = _write(graph, given, [*constants, *steps], len(start), np.float32)
@@ -142,6 +148,10 @@ def _write(
         )
 
     left, right = [tree.left for tree in trees], [tree.right for tree in trees]
+    missing_left = np.concatenate([tree.missing_left for tree in trees])
+    if matrix.tensor in graph.complete:
+        # ONNX Runtime looks for missing values only where some node takes them to the left.
+        missing_left = np.zeros_like(missing_left)
     attributes: dict[str, npt.NDArray[Any]] = {
         "tree_roots": nodes[:-1],
         "nodes_featureids": matrix.positions[np.concatenate([tree.feature for tree in trees])],
@@ -149,7 +159,7 @@ def _write(
         "nodes_falsenodeids": children(right),
         "nodes_trueleafs": np.concatenate(left) < 0,
         "nodes_falseleafs": np.concatenate(right) < 0,
-        "nodes_missing_value_tracks_true": np.concatenate([tree.missing_left for tree in trees]),
+        "nodes_missing_value_tracks_true": missing_left,
         "leaf_targetids": np.repeat([tree.target for tree in trees], np.diff(leaves)),
     }
     tensors = {

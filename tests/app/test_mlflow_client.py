@@ -1,0 +1,50 @@
+"""MLflow's own client asks this server as it asks `mlflow models serve`."""
+
+import warnings
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.app.conftest import EXAMPLE, regression_answer
+
+
+@pytest.fixture
+def theirs(client: httpx.Client) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # MLflow's own type hints warn its importers
+        from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+    return ScoringServerClient(client.base_url.host, client.base_url.port)
+
+
+def test_a_data_frame_with_missing_values(theirs: Any) -> None:
+    theirs.wait_server_ready(timeout=5)
+    rows = [EXAMPLE, {**EXAMPLE, "carat weight": None, "cut": None}]
+    frame = pd.DataFrame(rows)
+    assert np.isnan(frame["carat weight"][1])  # which their client writes as NaN
+    predictions = theirs.invoke(frame).get_predictions()
+    assert predictions[0].tolist() == [regression_answer(row) for row in rows]
+
+
+def test_a_list_of_records(theirs: Any) -> None:
+    predictions = theirs.invoke([EXAMPLE]).get_predictions()
+    assert predictions[0].tolist() == [regression_answer(EXAMPLE)]
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ('{"inputs": [{"carat weight": Infinity, "cut": NaN}]}', "Infinity"),
+        ('{"inputs": [NaN', "line 1"),
+        ('{"inputs": NaN, "x": ' + "[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_no_reading_of_nan_makes_json_is_refused(
+    client: httpx.Client, body: str, word: str
+) -> None:
+    headers = {"content-type": "application/json"}
+    reply = client.post("/invocations", content=body, headers=headers)
+    assert reply.status_code == 400
+    assert word in reply.json()["detail"]
