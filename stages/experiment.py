@@ -18,6 +18,7 @@ from stages.schema import Schema, encode_target, model_frame
 
 # What a fitted CatBoost model notes of its training that differs between two equal ones.
 VOLATILE = ("train_finish_time", "model_guid")
+SCHEDULER_SECONDS = 10
 TARGET = "_target"  # the name inside PyCaret; a safe name starts with a letter
 
 
@@ -30,6 +31,41 @@ def one_thread() -> Iterator[None]:
     """
     with threadpool_limits(1), joblib.parallel_config(max_nbytes=None):
         yield
+
+
+@contextmanager
+def cluster(scheduler: str | None) -> Iterator[None]:
+    """Compute folds on a Dask cluster, whose workers have this environment and one thread each.
+
+    PyCaret's own `FugueBackend` cannot be installed beside DVC: their dependencies exclude each
+    other. joblib, which runs PyCaret's folds, knows Dask itself.
+
+    Args:
+        scheduler: its address, or None to stay on this machine.
+
+    Raises:
+        ValueError: no scheduler answers there, or it has no workers.
+    """
+    if scheduler is None:
+        yield
+        return
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=SCHEDULER_SECONDS, set_as_default=True)
+    except OSError as error:
+        raise ValueError(
+            f"train.parallel: no Dask scheduler answers at {scheduler}. Start one with "
+            "`dask scheduler`, or set the key to null."
+        ) from error
+    with client:
+        if not client.ncores():
+            raise ValueError(
+                f"train.parallel: the Dask scheduler at {scheduler} has no workers. Start one "
+                f"with `dask worker {scheduler} --nthreads 1`."
+            )
+        with joblib.parallel_config("dask"):
+            yield
 
 
 def start(

@@ -89,6 +89,7 @@ class Train(Block):
     preprocess: Preprocess
     budget_minutes: Annotated[float, Field(gt=0)] | None
     n_jobs: Annotated[int, Field(ge=1)]
+    parallel: Annotated[str, Field(pattern=r"^[a-z]+://.+")] | None
 
 
 class Gate(Block):

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import pandas as pd
 
-from stages.experiment import one_thread, save, start
+from stages.experiment import cluster, one_thread, save, start
 from stages.fingerprint import md5
 from stages.params import Params, Train, read
 from stages.prepare import PREPARED
@@ -174,7 +174,8 @@ def main() -> None:
         logger = PyCaretLogger(tracking, run)
         try:
             experiment = start(train, test, schema, params.train, params.base.seed, logger)
-            pipeline, leaderboard = fit(experiment, params.train)
+            with cluster(params.train.parallel):
+                pipeline, leaderboard = fit(experiment, params.train)
         except (ValueError, RuntimeError) as error:
             tracking.finish(run, "FAILED")
             sys.exit(f"train: {error}")

@@ -51,6 +51,9 @@ def neighbours(graph: Graph, matrix: Matrix, model: Any, values: npt.ArrayLike, 
     return graph.for_each_row(matrix.ordered(graph), body)[0]
 
 
+DISTANCES = {"rbf": "ReduceSumSquare", "laplacian": "ReduceL1"}
+
+
 def kernel_sum(
     graph: Graph,
     matrix: Matrix,
@@ -65,7 +68,7 @@ def kernel_sum(
     Args:
         graph: receives the nodes.
         matrix: the columns.
-        kernel: rbf, linear, poly or sigmoid.
+        kernel: rbf, laplacian, linear, poly or sigmoid.
         vectors: shape (vectors, columns).
         weights: shape (vectors, targets).
         parameters: gamma, coef0 and degree.
@@ -76,10 +79,10 @@ def kernel_sum(
     """
     gamma, coef0, degree = parameters
     body = RowBody(graph)
-    if kernel == "rbf":
+    if kernel in DISTANCES:
         gap = body.add("Sub", body.constant(vectors), body.ROW)
-        square = body.add("ReduceSumSquare", gap, body.constant([1], np.int64), keepdims=0)
-        values = body.add("Exp", body.add("Mul", square, body.constant(-gamma)))
+        distance = body.add(DISTANCES[kernel], gap, body.constant([1], np.int64), keepdims=0)
+        values = body.add("Exp", body.add("Mul", distance, body.constant(-gamma)))
     elif kernel in ("linear", "poly", "polynomial", "sigmoid"):
         values = body.add("MatMul", body.constant(vectors), body.ROW)
         if kernel != "linear":

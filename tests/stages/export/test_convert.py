@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import SimpleImputer
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import QuantileTransformer
+from sklearn.preprocessing import MaxAbsScaler, QuantileTransformer
 
 from app.manifest import Feature
 from stages.export import NotConvertible, to_onnx
@@ -88,6 +89,37 @@ def test_without_numeric_features_there_is_no_numeric_input(pycaret: PyCaret) ->
     assert [given.name for given in model.graph.input] == ["categorical"]
     found = served(model.SerializeToString(), frame, features).values
     np.testing.assert_allclose(found, pipeline.predict(frame[columns].copy()), 1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "laplacian", "poly"])
+def test_kernels(pycaret: PyCaret, kernel: str) -> None:
+    frame = table("regression")
+    columns = ["size", "weight"]
+    pipeline = _fit(pycaret, KernelRidge(kernel=kernel, gamma=0.02, degree=2), frame, columns)
+    features = _features(frame, columns)
+    model = to_onnx(pipeline, features, columns, "regression", 0).SerializeToString()
+    answers = fitted(pipeline, frame[columns], "regression").values
+    np.testing.assert_allclose(served(model, frame[columns], features).values, answers, 1e-9)
+
+
+def test_trees_over_imputed_numbers_need_not_look_for_missing_ones(
+    boosted: tuple[Any, list[Feature], pd.DataFrame], pycaret: PyCaret
+) -> None:
+    """ONNX Runtime then takes a quicker way; without the imputation they must look."""
+
+    def looks(pipeline: Any, features: list[Feature]) -> bool:
+        graph = to_onnx(pipeline, features, NUMBERS, "regression", 0).graph
+        (trees,) = (node for node in graph.node if node.op_type == "TreeEnsemble")
+        (tracks,) = (a for a in trees.attribute if a.name == "nodes_missing_value_tracks_true")
+        return any(tracks.ints)
+
+    imputed, features, frame = boosted
+    scaler = pycaret.wrapper(MaxAbsScaler(), include=NUMBERS)
+    model = lightgbm.LGBMRegressor(n_estimators=5, verbose=-1, n_jobs=1)
+    raw = pycaret.pipeline([("scaler", scaler), ("model", model)])
+    raw.fit(frame[NUMBERS].copy(), frame["target"])
+    assert not looks(imputed, features)
+    assert looks(raw, features)
 
 
 def test_unknown_estimator_is_named_with_the_alternative(pycaret: PyCaret) -> None:
