@@ -37,7 +37,10 @@ def compare(
     """The honest and the flattering cross-validation, where the split knows groups or time."""
     if schema.strategy not in {"group", "time"}:
         return {}, {}
-    rows = pd.concat([train, test], ignore_index=True)
+    rows = pd.concat([train, test])
+    if schema.strategy == "group":
+        # As in the raw table, so that the random folds are those that others publish
+        rows = rows.sort_index()
     folds, n_jobs = params.train.folds, params.train.n_jobs
     try:
         report = inflation(pipeline, rows, schema, folds, params.base.seed, n_jobs)

@@ -9,7 +9,7 @@ from sklearn.inspection import permutation_importance
 from stages.schema import Schema
 
 REPEATS = 3
-ANSWERS = 60_000  # asked of the model in all, at most: kernels and neighbours take their time
+ANSWERS = 30_000  # asked of the model in all, at most: kernels and neighbours take their time
 
 
 def importance(

@@ -17,6 +17,7 @@ from app.manifest import Class, Contract, Feature, Task
 SCHEMA = "schema.json"
 TRAIN = "train.parquet"
 TEST = "test.parquet"
+ROW = "__index_level_0__"  # Arrow's name for an index that has none
 
 
 class Schema(Contract):
@@ -84,8 +85,9 @@ def read_prepared(path: Path, schema: Schema) -> pd.DataFrame:
     Returns:
         One column per feature under its table name (number and boolean float64, category
         object, date datetime64[ns]; missing is NaN or NaT), the target, the split column.
+        The index is each row's number in the raw table, from 0.
     """
-    frame: pd.DataFrame = pq.read_table(path).to_pandas()
+    frame: pd.DataFrame = pq.read_table(path).to_pandas().set_index(ROW).rename_axis(None)
     for feature in schema.features:
         if feature.kind == "category":
             frame[feature.name] = (
@@ -95,8 +97,8 @@ def read_prepared(path: Path, schema: Schema) -> pd.DataFrame:
 
 
 def write_prepared(path: Path, frame: pd.DataFrame) -> None:
-    """Write a prepared table; the same rows give the same bytes."""
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    """Write a prepared table and its index; the same rows give the same bytes."""
+    table = pa.Table.from_pandas(frame, preserve_index=True).replace_schema_metadata(None)
     pq.write_table(table, path)
 
 
