@@ -34,6 +34,7 @@ def run(settings: Settings) -> None:
         workers=settings.workers,
         access_log=False,  # the application writes its own
         server_header=False,
+        proxy_headers=False,  # nothing here depends on who asks
     )
 
 

@@ -1,4 +1,4 @@
-"""`dvc repro` of everything beside PyCaret alone: what reproducibility costs.
+"""`dvc repro` of everything beside one plain PyCaret script: what reproducibility costs.
 
 $ python -m benchmarks.pipeline [--root FOLDER]
 
@@ -55,6 +55,7 @@ def measure(root: Path, folder: Path) -> dict[str, Any]:
         services.wait(started, f"{environment['MLFLOW_TRACKING_URI']}/health", log)
         plain = [sys.executable, "-m", "benchmarks.plain", str(clone), str(folder / "pipeline")]
         plain_seconds, _ = run(plain, clone, environment)
+        one_job_seconds, _ = run([*plain, "--n-jobs", "1"], clone, environment)
         repro_seconds, stages = run(["dvc", "repro", "--force"], clone, environment)
     finally:
         services.stop(started)
@@ -63,8 +64,10 @@ def measure(root: Path, folder: Path) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "dvc_repro_seconds": repro_seconds,
         "stage_seconds": stages,
-        "plain_pycaret_seconds": plain_seconds,
+        "plain_seconds": plain_seconds,
+        "plain_one_job_seconds": one_job_seconds,
         "plain_per_dvc_repro": plain_seconds / repro_seconds,
+        "plain_one_job_per_dvc_repro": one_job_seconds / repro_seconds,
     }
 
 

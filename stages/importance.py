@@ -9,7 +9,10 @@ from sklearn.inspection import permutation_importance
 from stages.schema import Schema
 
 REPEATS = 3
-ANSWERS = 30_000  # asked of the model in all, at most: kernels and neighbours take their time
+# Of a wide table, fewer shuffles and fewer rows: each call of a pipeline takes its time, and so
+# does each row's answer where kernels or neighbours give it.
+CALLS = 120
+ANSWERS = 30_000
 
 
 def importance(
@@ -28,7 +31,8 @@ def importance(
         One row per feature, most important first: `feature` (its name in the table),
         `importance` (mean rise of the RMSE, or fall of the accuracy) and `deviation`.
     """
-    rows = min(len(X), max(2, ANSWERS // (REPEATS * X.shape[1])))
+    repeats = max(1, min(REPEATS, CALLS // X.shape[1]))
+    rows = min(len(X), max(2, ANSWERS // (repeats * X.shape[1])))
     drawn = np.sort(np.random.default_rng(seed).permutation(len(X))[:rows])
     scoring = "neg_root_mean_squared_error" if schema.task == "regression" else "accuracy"
     result = permutation_importance(
@@ -36,7 +40,7 @@ def importance(
         X.iloc[drawn],
         y.iloc[drawn],
         scoring=scoring,
-        n_repeats=REPEATS,
+        n_repeats=repeats,
         random_state=seed,
     )
     table = pd.DataFrame(

@@ -81,6 +81,24 @@ def test_eight_queued_experiments_are_eight_complete_runs(
     assert (project.root / "Makefile").read_text().endswith("# Not committed\n")
 
 
+def test_an_experiment_beside_a_dirty_tree_leaves_the_tree_alone(
+    project: Project, mlflow_server: str
+) -> None:
+    before = project.run("git", "diff").stdout
+    assert "# Not committed" in before
+    project.run(
+        *("dvc", "exp", "run", "--temp", "--name", "aside"),
+        *("--set-param", "train.models=[ridge]", "--set-param", "train.folds=4", "evaluate"),
+    )
+    assert project.run("git", "diff").stdout == before
+    client = MlflowClient(mlflow_server)
+    known = client.get_experiment_by_name("sweep")
+    (run,) = client.search_runs([known.experiment_id], "tags.`dvc.experiment` = 'aside'")
+    model = shown(project)["aside"]["metrics"]["reports/metrics.json"]["data"]["model"]
+    assert (run.info.status, run.data.params["train.folds"]) == ("FINISHED", "4")
+    assert {name: run.data.metrics[f"model.{name}"] for name in model} == model
+
+
 def test_an_experiment_is_applied_and_branched(project: Project) -> None:
     model = shown(project)["eight-1"]["metrics"]["reports/metrics.json"]["data"]["model"]
     project.run("git", "checkout", "--", "Makefile")

@@ -1,50 +1,14 @@
 """Tables of every kind: profiled, trained, deployed and served without a change of code."""
 
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from sklearn.datasets import load_breast_cancer, load_wine
 
-from app.manifest import Manifest
-from local import demo
-from local.new_data import plan
-from local.yaml_text import rewrite
-from tests.app.conftest import publish
-from tests.conftest import ROOT, S3
-from tests.project import environment
-from tests.remote import push
-
-# One process for all tables: importing PyCaret takes longer than training on these. At the end
-# the fitted pipeline answers the whole table, read as the prepare stage reads it.
-STAGES = """
-import os, sys
-from pathlib import Path
-import joblib
-import numpy as np
-from stages import deploy, evaluate, params, prepare, schema, train
-for folder in sys.argv[1:]:
-    os.chdir(folder)
-    for stage in (prepare, train, evaluate, deploy):
-        stage.main()
-    told = params.read("deploy")
-    raw = prepare.read_table(Path(told.base.path), told.prepare.missing)
-    rows, seen = prepare.check(raw, told, "")
-    pipeline = joblib.load(deploy.FINAL / "pipeline.pkl")
-    features = schema.model_frame(rows, seen)
-    answers = {"values": pipeline.predict(features), "actual": schema.encode_target(rows, seen)}
-    if seen.classes:
-        answers["probabilities"] = pipeline.predict_proba(features)
-    np.savez("fitted.npz", **answers)
-"""
+from tests.conftest import S3
+from tests.tables import Case, ask_for_the_table, prepare_project, run_stages
 
 
 def rides(path: Path) -> None:
@@ -127,18 +91,6 @@ def wine(path: Path) -> None:
     load_wine(as_frame=True).frame.to_csv(path, index=False)
 
 
-@dataclass(frozen=True)
-class Case:
-    """A table, its target, and the few keys that make the run quick."""
-
-    write: Callable[[Path], None]
-    file: str
-    target: str
-    models: tuple[str, ...]
-    strategy: str
-    runtime: str = "onnx"
-
-
 CASES = (
     Case(rides, "rides.csv", "dauer (min.)", ("xgboost", "lightgbm"), "random"),
     Case(flowers, "flowers.parquet", "answer", ("lightgbm", "lr"), "stratified"),
@@ -150,54 +102,14 @@ CASES = (
 )
 
 
-def prepare_project(root: Path, case: Case) -> None:
-    """A folder with the pipeline's files, the table, and the parameters proposed for it."""
-    (root / "data").mkdir(parents=True)
-    (root / ".dvc").mkdir()
-    (root / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
-    for name in ("app", "stages", "dvc.yaml", "requirements.txt"):
-        (root / name).symlink_to(ROOT / name)
-    table = root / "data" / case.file
-    case.write(table)
-    proposed = {one.key: one.value for one in plan(table, case.target, None)}
-    params = yaml.safe_load(rewrite((ROOT / "params.yaml").read_text(), proposed))
-    assert params["prepare"]["split"]["strategy"] == case.strategy
-    params["train"] |= {"models": list(case.models), "folds": 2, "n_jobs": 1, "blend": 2}
-    params["evaluate"]["gate"]["beat_baseline"] = False
-    params["deploy"]["runtime"] = case.runtime
-    # Whatever the profile would set aside: the pipeline must bear it
-    kept = {"{json}", "nothing", "always"}
-    params["prepare"]["drop"] = [one for one in params["prepare"]["drop"] if one not in kept]
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
-
-
 @pytest.fixture(scope="module")
 def built(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a project for each case, all stages run."""
     root = tmp_path_factory.mktemp("tables")
     for case in CASES:
         prepare_project(root / case.file, case)
-    variables = {**environment(s3, ""), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    folders = [str(root / case.file) for case in CASES]
-    done = subprocess.run(
-        [sys.executable, "-c", STAGES, *folders],
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    run_stages([root / case.file for case in CASES], s3)
     return root
-
-
-def upload(address: str, table: Path) -> dict[str, Any]:
-    """Send the very file, the target column and all."""
-    with table.open("rb") as file:
-        reply = httpx.post(address, files={"file": (table.name, file)}, timeout=60)
-    assert reply.status_code == 200, reply.text
-    answer: dict[str, Any] = reply.json()
-    return answer
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.file for case in CASES])
@@ -205,21 +117,8 @@ def test_a_table_is_served_as_its_pipeline_answers(
     built: Path, case: Case, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = built / case.file
-    for name, value in environment(s3, "").items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SERVE_REMOTE", f"s3://{s3.bucket}/tables")
-    monkeypatch.chdir(root)
-    version = publish(root / "model" / "serving", tmp_path / "cache", root / "dvc.lock")
-    push(tmp_path / "cache" / version, version, s3.bucket, "tables")
-    table = root / "data" / case.file
-    manifest = Manifest.read(root / "model" / "serving")
+    manifest, reply, fitted = ask_for_the_table(root, case, s3, tmp_path, monkeypatch)
     assert manifest.runtime == case.runtime
-    query = "?probabilities=true" if manifest.classes else ""
-    with demo.server(tmp_path / "server") as url:
-        reply = upload(f"{url}/predict{query}", table)
-    assert reply["model"]["version"] == version
-
-    fitted = np.load(root / "fitted.npz")
     if manifest.task == "regression":
         np.testing.assert_allclose(reply["predictions"], fitted["values"], rtol=1e-6)
         return

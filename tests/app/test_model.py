@@ -50,18 +50,37 @@ def test_equal_values_of_another_arrow_type_get_the_same_answers(
     )
 
 
-@pytest.mark.parametrize("rows", [0, ROWS_PER_CALL - 1, ROWS_PER_CALL, ROWS_PER_CALL + 1])
-def test_rows_beyond_one_call_are_all_answered(regression: Path, rows: int) -> None:
-    table = pa.table(
+def many(rows: int) -> pa.Table:
+    """Rows in no order."""
+    generator = np.random.default_rng(1)
+    return pa.table(
         {
-            "carat weight": np.arange(rows, dtype=float),
-            "cut": pa.nulls(rows, pa.string()),
+            "carat weight": generator.permutation(rows).astype(float),
+            "cut": pa.array(np.array(["Fair", "Good", "Ideal"])[generator.integers(0, 3, rows)]),
             "certified": pa.nulls(rows),
             "sold": pa.nulls(rows),
         }
     )
+
+
+@pytest.mark.parametrize("rows", [0, ROWS_PER_CALL - 1, ROWS_PER_CALL, ROWS_PER_CALL + 1])
+def test_rows_beyond_one_call_are_all_answered(regression: Path, rows: int) -> None:
+    table = many(rows)
+    cut = [CUT[("Fair", "Good", "Ideal").index(text)] for text in table["cut"].to_pylist()]
     values = Model.load(regression).predict_table(table).values
-    np.testing.assert_array_equal(values, 100.0 * np.arange(rows) + CUT[4])
+    np.testing.assert_array_equal(values, 100.0 * table["carat weight"].to_numpy() + cut)
+
+
+def test_probabilities_of_many_rows_stay_with_their_rows(classification: Path) -> None:
+    model = Model.load(classification, threads=2)
+    table = many(2 * ROWS_PER_CALL + 7)
+    together = model.predict_table(table)
+    apart = [model.predict_table(table.slice(start, 500)) for start in range(0, len(table), 500)]
+    assert together.values.tolist() == [label for part in apart for label in part.values]
+    assert together.probabilities is not None
+    np.testing.assert_array_equal(
+        together.probabilities, np.concatenate([part.probabilities for part in apart])
+    )
 
 
 def test_classification_answers_labels_and_probabilities(classification: Path) -> None:
