@@ -19,9 +19,9 @@ def compare(folder: Path, data: bytes, repeats: int) -> dict[str, float]:
     """Time both in turn.
 
     The limit is the sum of three: Arrow's parse of the bytes as it comes, ONNX Runtime on
-    all cores over arrays that lie ready (slices of rows side by side: its own threads take
-    twice as long), orjson's writing of the answer. Packing what was parsed, and every check
-    of it, is the service's own cost.
+    all cores over arrays that lie ready (sorted, in slices side by side: in the order they
+    came, or on its own threads, it takes longer), orjson's writing of the answer. Packing
+    what was parsed, and every check of it, is the service's own cost.
 
     Args:
         folder: the model folder.
