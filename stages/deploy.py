@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from app.manifest import MANIFEST, Example, Manifest, Parity
 from app.model import Model
-from stages.experiment import one_thread, save, start
+from stages.experiment import nameless_machine, one_thread, save, start
 from stages.export import NotConvertible, to_onnx
 from stages.export.proof import edge_rows, parity
 from stages.fingerprint import md5
@@ -60,7 +60,8 @@ def convert(pipeline: Any, schema: Schema, runtime: str) -> bytes:
         NotConvertible: a step or the estimator has no exact counterpart in ONNX.
     """
     if runtime == "pycaret":
-        return pickle.dumps({"pipeline": pipeline, "columns": schema.columns}, protocol=5)
+        with nameless_machine(pipeline):
+            return pickle.dumps({"pipeline": pipeline, "columns": schema.columns}, protocol=5)
     graph = to_onnx(pipeline, schema.features, schema.columns, schema.task, len(schema.classes))
     return bytes(graph.SerializeToString(deterministic=True))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import joblib
 import numpy as np
@@ -218,7 +219,19 @@ def preprocessing(params: Train, task: Task) -> dict[str, Any]:
 def save(experiment: Any, pipeline: Any, path: Path) -> None:
     """Write a fitted pipeline with PyCaret's `save_model`; equal pipelines give equal bytes."""
     forget_time(pipeline)
-    experiment.save_model(pipeline, str(path.with_suffix("")), verbose=False)
+    with nameless_machine(pipeline):
+        experiment.save_model(pipeline, str(path.with_suffix("")), verbose=False)
+
+
+@contextmanager
+def nameless_machine(pipeline: Any) -> Iterator[None]:
+    """Leave out of PyCaret's pickles which Python 3.11 and which machine wrote them.
+
+    The libraries' versions, which PyCaret compares when it opens a pickle, stay.
+    """
+    versions = {**pipeline._pycaret_versions, "python": {}}
+    with patch.object(type(pipeline), "_pycaret_versions", versions):
+        yield
 
 
 def forget_time(estimator: Any) -> None:
