@@ -230,7 +230,8 @@ def nameless_machine(pipeline: Any) -> Iterator[None]:
     The libraries' versions, which PyCaret compares when it opens a pickle, stay.
     """
     versions = {**pipeline._pycaret_versions, "python": {}}
-    with patch.object(type(pipeline), "_pycaret_versions", versions):
+    # A property as PyCaret's own is, for copies of a pipeline have the name among their state
+    with patch.object(type(pipeline), "_pycaret_versions", property(lambda _: versions)):
         yield
 
 

@@ -1,3 +1,4 @@
+import copy
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -119,6 +120,7 @@ def test_a_name_that_pycaret_does_not_know_is_refused(
 
 def test_a_pickle_does_not_tell_which_python_wrote_it(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline, _, rows = fitted("regression")
+    pipeline = copy.deepcopy(pipeline)  # as PyCaret does
     written = []
     for version in ("3.11.0", "3.11.99"):
         monkeypatch.setattr("platform.python_version", lambda version=version: version)
