@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
 from app.manifest import Task
@@ -143,7 +144,13 @@ def last_steps(schema: Schema) -> list[tuple[str, Any]]:
         # PyCaret takes dates apart after it has filled in missing numbers
         steps.append(("missing_dates", SimpleImputer(keep_empty_features=True)))
     # One-hot encoding puts categories into column names; LightGBM and XGBoost refuse some signs
-    return [*steps, ("safe_names", CleanColumnNames(match=r"[\[\]{}<>,:\"\s]+"))]
+    steps.append(("safe_names", CleanColumnNames(match=r"[\[\]{}<>,:\"\s]+")))
+    # PyCaret's tables lie in memory column by column; kernels and neighbours, which compare rows,
+    # then need twice as long. What is no table is made one by PyCaret: by columns again.
+    by_rows = FunctionTransformer(
+        np.ascontiguousarray, kw_args={"dtype": float}, feature_names_out="one-to-one"
+    )
+    return [*steps, ("by_rows", by_rows.set_output(transform="pandas"))]
 
 
 def folds(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, count: int) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from stages.export.graph import Graph
 from stages.export.interpolation import count_edges
 from stages.export.powers import yeo_johnson
 
-RENAMERS = {"CleanColumnNames"}
 SELECTORS = {
     "RemoveMulticollinearity",
     "SelectFromModel",
@@ -28,6 +27,13 @@ REFUSED = {
 Members = list[int]
 Writer = Callable[[Graph, Any, Matrix, Members, str], str]
 Mixer = Callable[[Graph, Any, Matrix], str]
+
+
+def keeps_values(step: Any) -> bool:
+    """Whether a step changes the columns' names or their layout in memory, and no value."""
+    return type(step).__name__ == "CleanColumnNames" or (
+        getattr(step, "func", None) is np.ascontiguousarray
+    )
 
 
 def columnwise(

@@ -19,7 +19,7 @@ from stages.export.columns import NUMERIC, Column, Inputs, Matrix, Slot, Table, 
 from stages.export.dates import take_apart
 from stages.export.errors import NotConvertible
 from stages.export.graph import Graph
-from stages.export.steps import COLUMNWISE, REFUSED, RENAMERS, SELECTORS, columnwise, mix
+from stages.export.steps import COLUMNWISE, REFUSED, SELECTORS, columnwise, keeps_values, mix
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _advance(
     inner = _inner(step)
     kind = type(inner).__name__
     names = [str(name) for name in after.columns]
-    if kind in RENAMERS:
+    if keeps_values(inner):
         return [replace(column, name=name) for column, name in zip(state, names, strict=True)]
     included = list(step._include or [])
     known = {column.name: column for column in state if column.name not in included}
