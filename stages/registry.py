@@ -101,8 +101,10 @@ def why_not_champion(
         aliases = tracking.client.get_registered_model(manifest.name).aliases
     if contender.replace == "always" or aliases.get(CHAMPION) in {None, number}:
         return None
+    downloaded = mlflow.artifacts.download_artifacts(f"models:/{manifest.name}@{CHAMPION}")
+    folder = Path(downloaded) / "artifacts" / "serving"
     metric = contender.metric
-    ours, theirs = manifest.metrics[metric], champion_score(manifest, contender)
+    ours, theirs = manifest.metrics[metric], champion_score(folder, manifest, contender)
     if theirs is None:
         return (
             "the champion reads other columns or predicts another target, so the two cannot be "
@@ -111,23 +113,27 @@ def why_not_champion(
     worse = ours < theirs if HIGHER_IS_BETTER[metric] else ours > theirs
     if not worse:
         return None
+    known = "" if same_tables(Manifest.read(folder), manifest) else ", which it may have trained on"
     return (
-        f"{metric} {ours:.6g} is worse than the champion's {theirs:.6g} on the same holdout "
+        f"{metric} {ours:.6g} is worse than the champion's {theirs:.6g} on the same holdout{known} "
         "(deploy.champion: always takes it all the same)"
     )
 
 
-def champion_score(manifest: Manifest, contender: Contender) -> float | None:
+def same_tables(one: Manifest, other: Manifest) -> bool:
+    """Whether two versions were made from the same prepared tables."""
+    return bool(one.lineage["prepared"] == other.lineage["prepared"])
+
+
+def champion_score(folder: Path, manifest: Manifest, contender: Contender) -> float | None:
     """The champion's metric on the holdout rows of the contender.
 
     On the same prepared tables that is what its own evaluation measured. On others the
     champion answers the rows anew; it may have been fitted on some, which is in its favour.
     None where it cannot answer them.
     """
-    downloaded = mlflow.artifacts.download_artifacts(f"models:/{manifest.name}@{CHAMPION}")
-    folder = Path(downloaded) / "artifacts" / "serving"
     champion = Manifest.read(folder)
-    if champion.lineage["prepared"] == manifest.lineage["prepared"]:
+    if same_tables(champion, manifest):
         return champion.metrics[contender.metric]
     same = (champion.task, champion.target) == (manifest.task, manifest.target)
     if not same or {f.name for f in champion.features} - set(contender.holdout.column_names):

@@ -48,11 +48,14 @@ class Leaderboard:
             f"train: {step:<9} {estimator:<12} {self.sort} {mean:.5g} ± {deviation:.2g}", flush=True
         )
 
+    def ranking(self) -> list[int]:
+        """Positions of the estimators in the order of their adding, best first."""
+        scores = pd.Series([row[self.sort] for row in self.rows])
+        return list(scores.sort_values(ascending=not self.higher_is_better, kind="stable").index)
+
     def table(self) -> pd.DataFrame:
         """One row per estimator, best first."""
-        return pd.DataFrame(self.rows).sort_values(
-            self.sort, ascending=not self.higher_is_better, kind="stable", ignore_index=True
-        )
+        return pd.DataFrame(self.rows).iloc[self.ranking()].reset_index(drop=True)
 
 
 def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
@@ -74,17 +77,19 @@ def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
     shown = sys.stderr.isatty()
     tried = experiment._master_model_container  # PyCaret's own record: estimator, fold scores
 
+    selected = max(1, params.blend, params.stack)
+    fitted_later = selected > 1 or params.tune.iterations or params.ensemble
     best = experiment.compare_models(
         include=estimators,
-        n_select=max(1, params.blend, params.stack),
+        n_select=0 if fitted_later else 1,  # how many PyCaret also fits on all training rows
         sort=params.sort,
         budget_time=params.budget_minutes,
         errors="raise",
         verbose=shown,
     )
-    ranked = best if isinstance(best, list) else [best]
     for name, entry in zip(names, tried, strict=False):  # fewer when time ran out
         board.add(name, "compare", entry["scores"])
+    ranked = [tried[i]["model"] for i in board.ranking()[:selected]] if fitted_later else [best]
     if params.tune.iterations:
         ranked[0] = experiment.tune_model(
             ranked[0],

@@ -98,6 +98,21 @@ def test_the_leaderboard_is_best_first() -> None:
     assert board["Accuracy"].is_monotonic_decreasing
 
 
+@pytest.mark.parametrize("sort", ["RMSE", "R2"])
+def test_a_blend_is_of_those_with_the_best_folds(sort: str) -> None:
+    pipeline, _, _ = fitted("regression", models=["dummy", "dt", "ridge"], blend=2, sort=sort)
+    members = {type(estimator).__name__ for estimator in pipeline.steps[-1][1].estimators_}
+    assert members == {"DecisionTreeRegressor", "Ridge"}
+
+
+def test_an_estimator_finds_each_row_in_one_piece_of_memory() -> None:
+    pipeline, _, rows = fitted("regression", models=["knn"])
+    for _, step in pipeline.steps[:-1]:
+        rows = step.transform(rows)
+    assert rows.columns.tolist() == ["a", "b"]
+    assert rows.to_numpy().flags.c_contiguous
+
+
 def test_the_same_seed_gives_the_same_predictions() -> None:
     one, two = (fitted("regression", blend=2) for _ in range(2))
     np.testing.assert_array_equal(one[0].predict(one[2]), two[0].predict(two[2]))
