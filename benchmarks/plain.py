@@ -29,7 +29,7 @@ from stages.train import candidates
 EXPERIMENTS = {"regression": RegressionExperiment, "classification": ClassificationExperiment}
 PLOTS = {"regression": ("residuals", "error"), "classification": ("confusion_matrix", "auc")}
 LINEAR = {"regression": "ridge", "classification": "lr"}
-IMPORTANCE_ROWS = 1000  # as many as the pipeline takes
+IMPORTANCE_ROWS = 1000  # as many as the pipeline takes of this table
 
 
 def main() -> None:
