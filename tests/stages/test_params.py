@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stages.params import only, validate
+from stages.params import only, read, validate
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +23,15 @@ def test_a_misspelt_key_is_named(raw: dict[str, Any]) -> None:
     raw["train"]["tune"]["iteratons"] = 5
     with pytest.raises(ValueError, match=r"train\.tune\.iteratons: Extra inputs are not permitted"):
         validate(raw)
+
+
+def test_a_file_that_is_no_yaml_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("base:\n  seed: 1\n  seed: 2\n")
+    with pytest.raises(SystemExit, match='params.yaml: (.*\n)+found duplicate key "seed"'):
+        read("train")
 
 
 def test_a_missing_key_is_named(raw: dict[str, Any]) -> None:
