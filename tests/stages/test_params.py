@@ -30,7 +30,7 @@ def test_a_file_that_is_no_yaml_ends_the_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text("base:\n  seed: 1\n  seed: 2\n")
-    with pytest.raises(SystemExit, match='params.yaml: (.*\n)+found duplicate key "seed"'):
+    with pytest.raises(SystemExit, match=r'params.yaml: (.*\n)+found duplicate key "seed"'):
         read("train")
 
 
