@@ -54,6 +54,11 @@ def test_python_counts_what_was_answered(server: tuple[str, Seen]) -> None:
     assert result.per_second == pytest.approx(result.answered / result.seconds)
 
 
+def test_python_asks_once_a_connection_however_short_the_time(server: tuple[str, Seen]) -> None:
+    result = asyncio.run(load.measure_with_python(Call(server[0], b"{}"), 3, 0.0))
+    assert result.answered == 3
+
+
 def test_python_counts_refusals(server: tuple[str, Seen]) -> None:
     result = asyncio.run(load.measure_with_python(Call(server[0], b"bad"), 1, 0.1))
     assert result.failed == result.answered > 0
