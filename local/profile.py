@@ -25,6 +25,8 @@ ROW_NAME = re.compile(r"(?:^|[^a-z])(id|index|key|nr|number|row|unnamed|uuid)(?:
 MOST_CLASSES = 20  # whole numbers with no more values than this are labels
 RARE = 0.2  # a label with a smaller share makes the accuracy flatter
 FEW_ROWS = 1000
+MOST_CELLS = 20_000_000  # of one-hot columns: 160 MB in memory
+PYCARETS_OWN = 25  # PyCaret's default of max_encoding_ohe
 FOLDS = 5
 
 
@@ -214,6 +216,24 @@ def propose_training(split: Column | None, target: Column, task: Task) -> Iterat
         yield Proposal(key, off, f"means nothing for a {task}")
 
 
+def propose_encoding(features: list[Column]) -> Proposal:
+    """`train.preprocess.max_encoding_ohe`: one-hot columns, as long as memory holds them."""
+    kept = [column for column in features if column.kind == "category"]
+    values = sum(column.distinct for column in kept)
+    rows = len(kept[0].values) if kept else 0
+    one_hot = rows * values <= MOST_CELLS
+    if not kept:
+        reason = "there are no categories"
+    elif one_hot:
+        reason = (
+            f"the categories' {values} values get a column each: nothing is learnt of the target"
+        )
+    else:
+        reason = f"the categories' {values} values in {rows} rows would fill the memory as columns"
+    key = "train.preprocess.max_encoding_ohe"
+    return Proposal(key, -1 if one_hot else PYCARETS_OWN, reason)
+
+
 def propose(frame: pd.DataFrame, target: str) -> list[Proposal]:
     """The keys that depend on what is in the table.
 
@@ -240,4 +260,5 @@ def propose(frame: pd.DataFrame, target: str) -> list[Proposal]:
         *aside,
         *split,
         *propose_training(by, asked, task),
+        propose_encoding([column for column in left if column is not by]),
     ]

@@ -75,6 +75,8 @@ def main() -> None:
         sys.exit(
             "evaluate: the candidate is not good enough, and nothing is deployed:\n  "
             + "\n  ".join(reasons)
+            + "\nFind a better one with train.models, train.preprocess or train.tune, or demand "
+            "less with evaluate.gate."
         )
 
 

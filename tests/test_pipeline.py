@@ -128,6 +128,7 @@ def test_a_model_below_the_gate_is_not_deployed(project: Project, tmp_path: Path
     done = clone.run("dvc", "repro", check=False)
     assert done.returncode != 0
     assert "above the limit evaluate.gate.limit, 1, by" in done.stderr
+    assert "Find a better one with train.models" in done.stderr
     before = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]["deploy"]
     assert yaml.safe_load((clone.root / "dvc.lock").read_text())["stages"]["deploy"] == before
 
