@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from app.manifest import MANIFEST, Example, Manifest, Parity
 from app.model import Model
-from stages.experiment import nameless_machine, one_thread, save, start
+from stages.experiment import finalize, nameless_machine, one_thread, save, start
 from stages.export import NotConvertible, to_onnx
 from stages.export.proof import edge_rows, parity
 from stages.fingerprint import md5
@@ -170,7 +170,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="pycaret|sklearn|joblib")  # shown to no one's use
     with one_thread():
         experiment = start(train, test, schema, params.train, params.base.seed, logger=None)
-        pipeline = experiment.finalize_model(candidate.steps[-1][1])
+        pipeline = finalize(experiment, candidate.steps[-1][1])
         FINAL.mkdir(parents=True, exist_ok=True)
         save(experiment, pipeline, FINAL / "pipeline.pkl")
         try:

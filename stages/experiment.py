@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import quote
 
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
@@ -92,24 +92,26 @@ def start(
 
     make = {"regression": RegressionExperiment, "classification": ClassificationExperiment}
     experiment = make[schema.task]()
-    experiment.setup(
-        data=table(train, schema),
-        test_data=table(test, schema),
-        target=TARGET,
-        index=False,
-        **column_kinds(schema),
-        **folds(train, test, schema, params.folds),
-        **preprocessing(params, schema.task),
-        custom_pipeline=last_steps(schema),
-        session_id=seed,
-        n_jobs=1,
-        memory=False,
-        html=False,
-        verbose=False,
-        system_log=False,
-        log_experiment=logger or False,
-        experiment_name="train",
-    )
+    rows = table(train, schema)
+    with added_steps(experiment, rows):
+        experiment.setup(
+            data=rows,
+            test_data=table(test, schema),
+            target=TARGET,
+            index=False,
+            **column_kinds(schema),
+            **folds(train, test, schema, params.folds),
+            **preprocessing(params, schema.task),
+            custom_pipeline=[("by_rows", rows_in_one_piece())],
+            session_id=seed,
+            n_jobs=1,
+            memory=False,
+            html=False,
+            verbose=False,
+            system_log=False,
+            log_experiment=logger or False,
+            experiment_name="train",
+        )
     # One thread inside an estimator, n_jobs folds side by side: the other way round, or both
     # at once, is up to fifty times slower.
     experiment.n_jobs_param = params.n_jobs
@@ -135,22 +137,64 @@ def column_kinds(schema: Schema) -> dict[str, list[str] | None]:
     }
 
 
-def last_steps(schema: Schema) -> list[tuple[str, Any]]:
-    """What PyCaret leaves undone before an estimator that is not a forgiving one."""
-    from pycaret.internal.preprocess.transformers import CleanColumnNames
+@contextmanager
+def added_steps(experiment: Any, train: pd.DataFrame) -> Iterator[None]:
+    """Let PyCaret's `setup` add, between its own steps, what it leaves undone.
 
-    steps: list[tuple[str, Any]] = []
-    if any(feature.kind == "date" for feature in schema.features):
-        # PyCaret takes dates apart after it has filled in missing numbers
-        steps.append(("missing_dates", SimpleImputer(keep_empty_features=True)))
-    # One-hot encoding puts categories into column names; LightGBM and XGBoost refuse some signs
-    steps.append(("safe_names", CleanColumnNames(match=r"[\[\]{}<>,:\"\s]+")))
-    # PyCaret's tables lie in memory column by column; kernels and neighbours, which compare rows,
-    # then need twice as long. What is no table is made one by PyCaret: by columns again.
+    Of libraries alone: a pickle of the pipeline must open without this project.
+
+    Args:
+        experiment: not yet set up.
+        train: the rows to train on, as PyCaret gets them.
+    """
+    from pycaret.internal.preprocess.transformers import TransformerWrapper
+
+    add_dates, encode = experiment._date_feature_engineering, experiment._encoding
+
+    def fill_dates_and_add(*arguments: Any) -> None:
+        # PyCaret imputes no dates, and where more than 10 % of the rows of one call have none
+        # it leaves the date out, which no estimator fitted on it survives.
+        days = train.select_dtypes("datetime").median().dt.floor("D")
+        middle = days.fillna(pd.Timestamp(0)).to_dict()
+        filled = FunctionTransformer(pd.DataFrame.fillna, kw_args={"value": middle})
+        step = TransformerWrapper(filled, include=list(middle))
+        experiment.pipeline.steps.append(("missing_dates", step))
+        add_dates(*arguments)
+
+    def encode_and_quote(**arguments: Any) -> None:
+        # One-hot encoding puts categories into column names; LightGBM and XGBoost refuse some
+        # signs. Percent signs keep `<5` and `>5` apart.
+        encode(**arguments)
+        quoted = FunctionTransformer(pd.DataFrame.rename, kw_args={"columns": quote})
+        experiment.pipeline.steps.append(("safe_names", TransformerWrapper(quoted)))
+
+    with patch.multiple(
+        experiment, _date_feature_engineering=fill_dates_and_add, _encoding=encode_and_quote
+    ):
+        yield
+
+
+def rows_in_one_piece() -> FunctionTransformer:
+    """The last step, which turns each row's numbers into neighbours in memory.
+
+    PyCaret's tables lie there column by column; kernels and neighbours, which compare rows, then
+    need twice as long. What is no table is made one by PyCaret: by columns again.
+    """
     by_rows = FunctionTransformer(
         np.ascontiguousarray, kw_args={"dtype": float}, feature_names_out="one-to-one"
     )
-    return [*steps, ("by_rows", by_rows.set_output(transform="pandas"))]
+    return by_rows.set_output(transform="pandas")
+
+
+def finalize(experiment: Any, estimator: Any) -> Any:
+    """The fitted pipeline of preprocessing and `estimator`, both refitted on all rows.
+
+    PyCaret's steps keep the columns that they saw first; those that one-hot encoding makes of
+    values known to the holdout alone would pass them by.
+    """
+    for _, step in experiment.pipeline.steps:
+        step._include = step.include
+    return experiment.finalize_model(estimator)
 
 
 def folds(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, count: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from stages.export.columns import Column, Inputs, Matrix, Slot, pack, spread
 from stages.export.errors import NotConvertible
@@ -31,9 +32,9 @@ Mixer = Callable[[Graph, Any, Matrix], str]
 
 def keeps_values(step: Any) -> bool:
     """Whether a step changes the columns' names or their layout in memory, and no value."""
-    return type(step).__name__ == "CleanColumnNames" or (
-        getattr(step, "func", None) is np.ascontiguousarray
-    )
+    if type(step).__name__ == "CleanColumnNames":
+        return True
+    return getattr(step, "func", None) in (np.ascontiguousarray, pd.DataFrame.rename)
 
 
 def columnwise(
@@ -98,6 +99,16 @@ def _impute(graph: Graph, step: Any, matrix: Matrix, members: Members, part: str
     if np.isfinite(fill).all():
         graph.complete.add(filled)
     return filled
+
+
+def _fill(graph: Graph, step: Any, matrix: Matrix, members: Members, part: str) -> str:
+    """Put a date, in seconds, where there is none."""
+    if getattr(step, "func", None) is not pd.DataFrame.fillna:
+        raise NotConvertible(part, "the function in it is not known")
+    moments = [moment.timestamp() for moment in step.kw_args["value"].values()]
+    fill = matrix.arrange(np.asarray(moments)[members])
+    missing = graph.add("IsNaN", matrix.tensor)
+    return graph.add("Where", missing, graph.constant(fill), matrix.tensor)
 
 
 def _standardise(graph: Graph, step: Any, matrix: Matrix, members: Members, part: str) -> str:
@@ -182,6 +193,7 @@ def _polynomial(graph: Graph, step: Any, matrix: Matrix) -> str:
 
 
 COLUMNWISE: dict[str, Writer] = {
+    "FunctionTransformer": _fill,
     "KBinsDiscretizer": _bin,
     "MaxAbsScaler": _max_abs,
     "MinMaxScaler": _min_max,

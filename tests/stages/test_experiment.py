@@ -1,9 +1,20 @@
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from app.manifest import Feature, Task
-from stages.experiment import folds
+from stages.experiment import finalize, folds, one_thread, start
 from stages.schema import Schema
+from tests.conftest import params_with
+
+pytestmark = [
+    # PyCaret and the libraries that it pins, on Python 3.11
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
 
 
 def schema(task: Task, strategy: str, column: str | None = None) -> Schema:
@@ -35,3 +46,88 @@ def test_more_folds_than_there_is_to_fold_are_refused(
     assert folds(TRAIN, TRAIN, wanted, most)["fold"] == most
     with pytest.raises(ValueError, match=f"train.folds is {most + 1}, but there are {message}"):
         folds(TRAIN, TRAIN, wanted, most + 1)
+
+
+def nasty(task: Task, **preprocess: Any) -> Any:
+    """An experiment on dates that are missing and texts that break names."""
+    generator = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {
+            "when": pd.date_range("2024-01-01", periods=90, freq="D"),
+            "size": generator.normal(size=90),
+            "age": generator.choice(["<5", ">5", '{"5": 5}'], 90),
+        }
+    )
+    rows["y"] = rows["size"] + (rows["age"] == "<5")
+    if task == "classification":
+        rows["y"] = np.where(rows["y"] > 1, "b", "a")
+    rows.loc[::7, "when"] = pd.NaT
+    rows.loc[89, "age"] = "[new]"
+    schema = Schema(
+        task=task,
+        target="y",
+        classes=("a", "b") if task == "classification" else (),
+        features=(
+            Feature(name="when", kind="date"),
+            Feature(name="size", kind="number"),
+            Feature(name="age", kind="category", categories=tuple(sorted(set(rows["age"])))),
+        ),
+        strategy="random",
+        data_md5="0.dir",
+    )
+    changes = {"max_encoding_ohe": -1, **preprocess}
+    params = params_with(
+        {
+            "base.task": task,
+            "train.folds": 2,
+            **{f"train.preprocess.{key}": value for key, value in changes.items()},
+        }
+    )
+    with one_thread():
+        experiment = start(rows[:80], rows[80:], schema, params.train, seed=1, logger=None)
+    return experiment
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_later_steps_find_numbers_under_safe_names(task: Task) -> None:
+    experiment = nasty(
+        task,
+        polynomial_degree=2,
+        low_variance_threshold=0.001,
+        multicollinearity_threshold=0.99,
+        transformation="yeo-johnson",
+        normalize="zscore",
+        pca_components=0.9,
+        feature_selection=0.9,
+        fix_imbalance=task == "classification",
+    )
+    names = [name for name, _ in experiment.pipeline.steps]
+    first = names.index("onehot_encoding") + 1
+    assert names[first : first + 2] == ["safe_names", "polynomial_features"]
+    assert names[-2:] == ["feature_selection", "by_rows"]
+
+
+def test_dates_are_features_however_many_are_missing() -> None:
+    experiment = nasty("regression")
+    rows = experiment.X_train.copy()
+    wanted = {"when_day", "when_month", "when_year"}
+    assert wanted < set(experiment.pipeline.transform(rows).columns)
+    rows["when"] = pd.NaT
+    filled = experiment.pipeline.transform(rows.astype({"when": "datetime64[ns]"}))
+    assert filled[["when_year", "when_month", "when_day"]].drop_duplicates().values.tolist() == [
+        [2024, 2, 9]
+    ]
+
+
+def test_a_value_of_the_holdout_alone_gets_a_column_of_its_own_at_last() -> None:
+    experiment = nasty("regression", normalize="zscore")
+    with one_thread():
+        estimator = experiment.create_model("lightgbm", cross_validation=False, verbose=False)
+        pipeline = finalize(experiment, estimator)
+    known = {"age_%3C5", "age_%3E5", "age_%7B%225%22%3A%205%7D"}
+    assert known < set(estimator.feature_name_)
+    assert "age_%5Bnew%5D" not in estimator.feature_name_
+    final = pipeline.steps[-1][1]
+    assert {*known, "age_%5Bnew%5D"} < set(final.feature_name_)
+    scaler = pipeline.named_steps["normalize"].transformer
+    assert scaler.n_features_in_ == final.n_features_in_
