@@ -144,7 +144,8 @@ def describe(
         lineage={
             "data": {"path": base.path, "md5": schema.data_md5},
             "prepared": {"md5": md5(PREPARED)},
-            "params": params.model_dump(),
+            # Those two change no result, and so no version
+            "params": params.model_dump(exclude={"train": {"n_jobs", "parallel"}}),
             "libraries": {name: version(name) for name in LIBRARIES},
         },
         parity=proof,

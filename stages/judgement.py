@@ -13,18 +13,8 @@ from stages.plots import calibration, labels, residuals
 from stages.resampling import bootstrap
 from stages.schema import Schema, encode_target, model_frame
 from stages.slices import row_errors, worst_slices
+from stages.train import candidate
 
-# What `train` does with the best estimators, in this order; the last one made is the candidate.
-STEPS = (
-    "compare",
-    "tune",
-    "bagging",
-    "boosting",
-    "blend",
-    "stack",
-    "calibrate",
-    "threshold",
-)
 SAMPLE = 1000  # rows drawn from the holdout for scatter plots and for permutation importance
 
 Judgement = tuple[dict[str, Any], dict[str, pd.DataFrame]]
@@ -88,14 +78,13 @@ def fold_scores(leaderboard: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Mean and deviation of the candidate's scores over the training folds, by PyCaret's names.
 
     Args:
-        leaderboard: from `train`, best first. The candidate is its latest step's best row.
+        leaderboard: from `train`, best first.
     """
-    latest = leaderboard["step"].map({step: i for i, step in enumerate(STEPS)}).idxmax()
-    candidate = leaderboard.loc[latest]
+    row = candidate(leaderboard)
     return {
         name.lower().strip("."): {
-            "mean": float(candidate[name]),
-            "std": float(candidate[f"{name} std"]),
+            "mean": float(row[name]),
+            "std": float(row[f"{name} std"]),
         }
         for name in leaderboard.columns
         if f"{name} std" in leaderboard.columns

@@ -29,7 +29,10 @@ HIGHER_IS_BETTER = {
 
 def answers(pipeline: Any, X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
     """Predictions, and probabilities of shape (rows, classes) where the estimator has them."""
-    probabilities = pipeline.predict_proba(X) if hasattr(pipeline, "predict_proba") else None
+    probabilities = None
+    if hasattr(pipeline, "predict_proba"):
+        # XGBoost's are float32, for which scikit-learn clips the log loss elsewhere
+        probabilities = np.asarray(pipeline.predict_proba(X), dtype=np.float64)
     return np.asarray(pipeline.predict(X)), probabilities
 
 

@@ -137,6 +137,14 @@ class Params(Block):
                 f"train.blend is {train.blend} and train.stack is {train.stack}: the best "
                 "candidates can be averaged or stacked, not both. Set one of them to 0."
             )
+        strategy = self.prepare.split.strategy
+        inner = {"train.stack": train.stack > 1, "train.calibrate": train.calibrate}
+        for key, used in inner.items():
+            if used and strategy in {"group", "time"}:
+                raise ValueError(
+                    f"{key} makes folds of its own, which would mix what prepare.split.strategy "
+                    f"{strategy!r} keeps apart. Switch it off; train.blend needs no folds."
+                )
         wrong: dict[str, dict[str, object]] = {
             "regression": {
                 "train.calibrate": train.calibrate,

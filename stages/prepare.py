@@ -57,8 +57,11 @@ def check(frame: pd.DataFrame, params: Params, data_md5: str) -> tuple[pd.DataFr
         raise TableError("No feature is left: every column is the target, set aside or dropped.")
     columns[base.target] = target
     for name in aside:
+        columns[name] = frame[name]  # as it is: a name is no number
+        if name != prepare.split.column or prepare.split.strategy != "time":
+            continue
         kind, columns[name] = typed(frame[name])
-        if name == prepare.split.column and prepare.split.strategy == "time" and kind == "category":
+        if kind == "category":
             raise TableError(
                 f"prepare.split.column: {name!r} holds texts (row 1: {frame[name].iloc[0]!r}); a "
                 "split by time needs dates or numbers."
@@ -192,7 +195,15 @@ def split_places(
     rows = np.arange(len(frame))
     if split.strategy == "time":
         ordered = np.argsort(frame[split.column].to_numpy(), kind="stable")
+        moments = frame[split.column].to_numpy()[ordered]
         cut = len(frame) - max(1, round(len(frame) * split.test_size))
+        cut = int(np.searchsorted(moments, moments[cut]))  # all rows of a moment on one side
+        if cut == 0:
+            raise TableError(
+                f"prepare.split.column: the newest {split.test_size:.0%} of the rows begin at the "
+                f"first moment of {split.column!r}, so no older row is left to train on. Lower "
+                "prepare.split.test_size, or choose another column or strategy."
+            )
         return ordered[:cut], ordered[cut:]
     if split.strategy == "group":
         groups = frame[split.column]

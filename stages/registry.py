@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
+from app.errors import Problem
 from app.manifest import Manifest
 from app.model import Model
 from stages.metrics import HIGHER_IS_BETTER, score
@@ -107,8 +108,8 @@ def why_not_champion(
     ours, theirs = manifest.metrics[metric], champion_score(folder, manifest, contender)
     if theirs is None:
         return (
-            "the champion reads other columns or predicts another target, so the two cannot be "
-            "compared (deploy.champion: always takes it all the same)"
+            "the champion reads other columns or predicts another target or other labels, so the "
+            f"two cannot be compared by {metric} (deploy.champion: always takes it all the same)"
         )
     worse = ours < theirs if HIGHER_IS_BETTER[metric] else ours > theirs
     if not worse:
@@ -138,7 +139,10 @@ def champion_score(folder: Path, manifest: Manifest, contender: Contender) -> fl
     same = (champion.task, champion.target) == (manifest.task, manifest.target)
     if not same or {f.name for f in champion.features} - set(contender.holdout.column_names):
         return None
-    answers = Model.load(folder).predict_table(contender.holdout)
+    try:
+        answers = Model.load(folder).predict_table(contender.holdout)
+    except Problem:  # a column is now of another kind
+        return None
     actual = contender.holdout[manifest.target].to_numpy()
     predicted, probabilities = answers.values, answers.probabilities
     if manifest.task == "classification":
@@ -147,7 +151,7 @@ def champion_score(folder: Path, manifest: Manifest, contender: Contender) -> fl
         predicted = np.array([index.get(label, -1) for label in predicted.tolist()])
         if champion.classes != manifest.classes:
             probabilities = None
-    return score(manifest.task, actual, predicted, probabilities)[contender.metric]
+    return score(manifest.task, actual, predicted, probabilities).get(contender.metric)
 
 
 def _log(tracking: Tracking, run: Run, folder: Path, manifest: Manifest, version: str) -> str:

@@ -1,6 +1,6 @@
 """Where the model is worst: parts of the holdout, ranked by their error."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ QUARTILES = 4
 # handful of rows says more of them than of the model.
 MINIMUM_ROWS = 10
 MINIMUM_SHARE = 0.01
+NUMBERS = (".6g", ".17g")
+DATES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S.%f")
 
 
 def worst_slices(holdout: pd.DataFrame, errors: np.ndarray, schema: Schema) -> pd.DataFrame:
@@ -60,7 +62,7 @@ def divisions(holdout: pd.DataFrame, schema: Schema) -> Iterator[tuple[str, pd.S
     """Each way to divide the holdout: a column's name, and each row's label in words."""
     if schema.strategy == "group" and schema.split_column is not None:
         groups = holdout[schema.split_column]
-        shown = "{:.6g}".format if pd.api.types.is_float_dtype(groups) else str
+        shown = "{:.15g}".format if pd.api.types.is_float_dtype(groups) else str
         yield schema.split_column, "= " + groups.map(shown)
     for feature in schema.features:
         yield feature.name, division(holdout[feature.name], feature)
@@ -73,17 +75,25 @@ def division(values: pd.Series, feature: Feature) -> pd.Series:
     elif feature.kind == "boolean":
         labels = values.map({0.0: "= false", 1.0: "= true"})
     else:
-        labels = quartiles(values, "%Y-%m-%d" if feature.kind == "date" else None)
+        labels = quartiles(values, DATES if feature.kind == "date" else NUMBERS)
     return labels.astype(object).where(values.notna(), "missing")
 
 
-def quartiles(values: pd.Series, date_format: str | None) -> pd.Series:
-    """Each row's quartile as its smallest and largest value; NaN where all are equal or missing."""
+def quartiles(values: pd.Series, formats: Sequence[str]) -> pd.Series:
+    """Each row's quartile as its smallest and largest value; NaN where all are equal or missing.
+
+    Args:
+        values: numbers or dates.
+        formats: of a value; the first that tells the quartiles apart is taken.
+    """
     if values.isna().all():
         return values.astype(object)
     number = pd.qcut(values.rank(method="min"), QUARTILES, labels=False, duplicates="drop")
-    words = {}
-    for quartile, members in values.groupby(number):
-        low, high = (f"{side:{date_format or '.6g'}}" for side in (members.min(), members.max()))
-        words[quartile] = f"= {low}" if low == high else f"from {low} to {high}"
+    words: dict[float, str] = {}
+    for style in formats:
+        for quartile, members in values.groupby(number):
+            low, high = (f"{side:{style}}" for side in (members.min(), members.max()))
+            words[quartile] = f"= {low}" if low == high else f"from {low} to {high}"
+        if len(set(words.values())) == len(words):
+            break
     return number.map(words)

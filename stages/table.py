@@ -2,12 +2,14 @@
 
 import csv
 import gzip
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from app.manifest import Kind
 
@@ -17,6 +19,7 @@ MOSTLY = 0.95
 SHOWN = 20
 BOOLEANS = {"true": 1.0, "false": 0.0}
 ISO_DATE = r"\d{4}-\d{2}-\d{2}"
+INDEX_LEVEL = re.compile(r"__index_level_\d+__")
 
 
 class TableError(ValueError):
@@ -42,18 +45,23 @@ def read_table(path: Path, missing: Sequence[str]) -> pd.DataFrame:
         )
     try:
         if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
+            # Without the index that pandas may have left in the file: it is a column, or nothing
+            frame = pq.read_table(path).to_pandas(ignore_metadata=True)
+            frame = frame[[name for name in frame if not INDEX_LEVEL.fullmatch(str(name))]]
         else:
             names = header(path)
             refuse_repeated(names, path)
+            refuse_ragged(path, len(names))
             frame = pd.read_csv(
                 path,
                 dtype=str,
                 keep_default_na=False,
-                na_values=["", *missing],
+                na_values=[""],
                 encoding="utf-8-sig",
                 index_col=False,
             ).set_axis(names, axis="columns")  # pandas calls a column without a name "Unnamed: 0"
+            if missing:  # as they are spelt: pandas would take 0.0 for a 0
+                frame = frame.mask(frame.isin(missing))
     except UnicodeDecodeError as error:
         raise TableError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowInvalid, OSError) as error:
@@ -61,7 +69,8 @@ def read_table(path: Path, missing: Sequence[str]) -> pd.DataFrame:
     refuse_repeated([str(name) for name in frame.columns], path)
     if frame.empty:
         raise TableError(f"{path} has a header but no row.")
-    return frame.set_axis([str(name) for name in frame.columns], axis="columns")
+    named: pd.DataFrame = frame.set_axis([str(name) for name in frame.columns], axis="columns")
+    return named
 
 
 def header(path: Path) -> list[str]:
@@ -69,6 +78,22 @@ def header(path: Path) -> list[str]:
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         return next(filter(None, csv.reader(file)), [])
+
+
+def refuse_ragged(path: Path, width: int) -> None:
+    """Raise TableError when a row of a CSV has more or fewer cells than its header."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        rows = enumerate(filter(None, csv.reader(file)))
+        bad = [(number, len(cells)) for number, cells in rows if len(cells) != width]
+    if bad:
+        lines = [f"  row {number}: {count} cells" for number, count in bad[:SHOWN]]
+        more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        raise TableError(
+            f"{path}: {len(bad)} row(s) do not have the header's {width} cells (rows count from 1 "
+            "after the header):\n" + "\n".join(lines) + more + "\nQuote cells that hold a comma, "
+            "and give each row a cell for each column."
+        )
 
 
 def refuse_repeated(names: Sequence[str], path: Path) -> None:

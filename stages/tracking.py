@@ -74,8 +74,8 @@ class Tracking:
             return None
         try:
             return write()
-        except (MlflowException, OSError) as error:
-            self._lose(str(error).splitlines()[0])
+        except Exception as error:  # MLflow lets through whatever its stores raise
+            self._lose((str(error).splitlines() or [type(error).__name__])[0])
             return None
 
     def _lose(self, reason: str) -> None:
@@ -125,7 +125,7 @@ class Tracking:
             name=name,
             digest=md5[:32],
             source_type="dvc",
-            source=f'{{"path": "{name}", "md5": "{md5}"}}',
+            source=f'{{"path": "prepared", "md5": "{md5}"}}',
             schema=schema,
             profile=f'{{"num_rows": {rows}}}',
         )

@@ -23,6 +23,17 @@ from stages.schema import SCHEMA, TEST, TRAIN, Schema, read_prepared
 from stages.tracking import CANDIDATE, STAGES, PyCaretLogger, Tracking, flat, lineage_tags
 
 CANDIDATE_FOLDER = Path("model/candidate")
+# What is done with the best estimators, in this order; the last one made is the candidate.
+STEPS = (
+    "compare",
+    "tune",
+    "bagging",
+    "boosting",
+    "blend",
+    "stack",
+    "calibrate",
+    "threshold",
+)
 
 
 class Leaderboard:
@@ -100,7 +111,7 @@ def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
             verbose=shown,
             tuner_verbose=False,
         )
-        board.add("best", "tune", tried[-1]["scores"])
+        board.add("best", "tune", scores_of(ranked[0], tried))
     best = ranked[0]
     if params.ensemble:
         best = experiment.ensemble_model(best, method=params.ensemble.capitalize(), verbose=shown)
@@ -126,6 +137,17 @@ def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
         board.add(f"at {chosen:.3f}", "threshold", scores)
     pipeline = experiment.pipeline
     return type(pipeline)([*pipeline.steps, ("actual_estimator", best)]), board.table()
+
+
+def scores_of(estimator: Any, tried: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """PyCaret's table of the folds of the newest try with these hyperparameters.
+
+    After a search the last try is the estimator that it began with, whichever of them won.
+    """
+    wanted = str(estimator.get_params())
+    same = (entry for entry in reversed(tried) if str(entry["model"].get_params()) == wanted)
+    scores: pd.DataFrame = next(same)["scores"]
+    return scores
 
 
 def candidates(
@@ -154,6 +176,11 @@ def candidates(
         except TypeError as error:
             raise ValueError(f"train.models: {name}: {error}.") from error
     return names, estimators
+
+
+def candidate(leaderboard: pd.DataFrame) -> pd.Series:
+    """The candidate's row of the leaderboard, best first: its latest step's best."""
+    return leaderboard.loc[leaderboard["step"].map(STEPS.index).idxmax()]
 
 
 def optimize_threshold(experiment: Any, estimator: Any, sort: str) -> Any:
@@ -191,9 +218,9 @@ def main() -> None:
 
 
 def log(tracking: Tracking, run: str | None, leaderboard: pd.DataFrame, params: Params) -> None:
-    """Complete the parent run: the leader's fold scores, the leaderboard, the content's md5."""
-    leader = leaderboard.iloc[0].drop(["estimator", "step"]).to_dict()
-    tracking.log(run, metrics={f"cv_{key.replace(' ', '_')}": v for key, v in leader.items()})
+    """Complete the parent run: the candidate's fold scores, the leaderboard, the content's md5."""
+    scores = candidate(leaderboard).drop(["estimator", "step"]).to_dict()
+    tracking.log(run, metrics={f"cv_{key.replace(' ', '_')}": v for key, v in scores.items()})
     tracking.log_file(run, CANDIDATE_FOLDER / "leaderboard.csv")
     tracking.log(run, tags={CANDIDATE: md5(CANDIDATE_FOLDER), STAGES: "train"})
     tracking.finish(run)

@@ -38,3 +38,11 @@ def test_a_value_never_seen_is_answered(frame: pd.DataFrame) -> None:
     linear = baselines("regression", 1)["linear"].fit(frame, np.arange(60.0))
     new = pd.DataFrame({"size": [1.0], "town": ["Köln"], "void": [2.0]})
     assert np.isfinite(linear.predict(new)).all()
+
+
+def test_dates_alone_are_enough() -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=60)})
+    frame.loc[7, "day"] = pd.NaT
+    linear = baselines("regression", 1)["linear"].fit(frame, np.arange(60.0))
+    known = np.arange(60) != 7
+    np.testing.assert_allclose(linear.predict(frame)[known], np.arange(60.0)[known], atol=2)

@@ -85,3 +85,13 @@ def test_keys_that_contradict_each_other_are_refused(
     raw["train"] |= changes
     with pytest.raises(ValueError, match=message):
         validate(raw)
+
+
+@pytest.mark.parametrize("strategy", ["group", "time"])
+def test_folds_that_know_no_groups_and_no_time_are_refused(
+    raw: dict[str, Any], strategy: str
+) -> None:
+    raw["prepare"]["split"] |= {"strategy": strategy, "column": "family"}
+    raw["train"] |= {"blend": 0, "stack": 2}
+    with pytest.raises(ValueError, match=f"train.stack makes folds of its own.*'{strategy}' keeps"):
+        validate(raw)

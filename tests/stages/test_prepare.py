@@ -119,6 +119,16 @@ def test_a_feature_that_is_the_target_again_is_refused(
     assert "copy" in check(frame, params(), "0.dir")[1].names
 
 
+def test_names_of_rows_and_groups_stay_as_they_are(frame: pd.DataFrame) -> None:
+    rows = len(frame)
+    frame["order"] = [str(9007199254740993 + i) for i in range(rows)]
+    frame["invoice"] = ["C7", *(f"{i:03d}" for i in range(rows - 1))]
+    wanted = {"strategy": "group", "column": "invoice", "test_size": 0.2}
+    kept, _ = check(frame, params(prepare__id="order", prepare__split=wanted), "0.dir")
+    assert kept["order"].tolist() == frame["order"].tolist()
+    assert kept["invoice"].tolist() == frame["invoice"].tolist()
+
+
 def test_a_row_without_its_group_is_named(frame: pd.DataFrame) -> None:
     frame.loc[4, "colour"] = np.nan
     wanted = params(prepare__split={"strategy": "group", "column": "colour", "test_size": 0.2})
@@ -171,6 +181,15 @@ def test_the_newest_rows_are_the_holdout(table: pd.DataFrame) -> None:
     assert train["time"].max() < test["time"].min()
     assert train["time"].is_monotonic_increasing
     assert len(test) == 50
+
+
+def test_rows_of_one_moment_are_on_one_side(table: pd.DataFrame) -> None:
+    table["time"] = np.arange(200) // 30
+    train, test = split_rows(table, "y", "classification", split("time", "time"), 1)
+    assert (train["time"].max(), test["time"].min()) == (4, 5)
+    table["time"] = 1.0 * (np.arange(200) > 190)
+    with pytest.raises(TableError, match="first moment of 'time'"):
+        split_rows(table, "y", "classification", split("time", "time"), 1)
 
 
 def test_one_group_cannot_be_split(table: pd.DataFrame) -> None:

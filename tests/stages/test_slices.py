@@ -90,6 +90,16 @@ def test_the_split_columns_groups_are_slices(holdout: pd.DataFrame) -> None:
     assert table["ratio"].iloc[0] == pytest.approx(5)
 
 
+def test_long_numbers_stay_apart(holdout: pd.DataFrame) -> None:
+    holdout["family"] += 1_000_001
+    bad = (holdout["family"] == 1_000_003).to_numpy(float)
+    worst = worst_slices(holdout, bad, schema(strategy="group")).iloc[0]
+    assert (worst["slice"], worst["rows"]) == ("family = 1000003", 16)
+    holdout["area"] += 1_700_000_000
+    table = worst_slices(holdout, (holdout["area"] >= 1_700_000_060).to_numpy(float), schema())
+    assert table["slice"].iloc[0] == "area from 1700000060 to 1700000079"
+
+
 def test_a_handful_of_rows_is_no_slice(holdout: pd.DataFrame) -> None:
     holdout.loc[:8, "town"] = "Köln"
     errors = (holdout["town"] == "Köln").to_numpy(float)

@@ -19,6 +19,12 @@ def test_csv_cells_are_text_and_only_the_empty_one_is_missing(tmp_path: Path) ->
     assert read_table(path, ["NA", "?"]).isna().to_numpy().tolist() == [[True, False], [True, True]]
 
 
+def test_texts_for_no_value_are_taken_as_they_are_spelt(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a\n-999\n-999.0\n0\n")
+    assert read_table(path, ["-999", "0.0"])["a"].isna().tolist() == [True, False, False]
+
+
 def test_a_column_without_a_name_keeps_none(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("\n,a\n1,2\n")
@@ -33,6 +39,17 @@ def test_parquet_and_gzipped_csv_are_read(tmp_path: Path) -> None:
     assert read_table(tmp_path / "t.csv.gz", []).to_numpy().tolist() == [["1", "x"]]
 
 
+def test_the_index_of_a_parquet_file_is_a_column_or_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    frame = pd.DataFrame({"id": [7, 8], "a": [1.0, 2.0]})
+    frame.set_index("id").to_parquet(path)
+    assert sorted(read_table(path, []).columns) == ["a", "id"]
+    pd.concat([frame, frame])[1:].to_parquet(path)
+    table = read_table(path, [])
+    assert table.index.tolist() == [0, 1, 2]
+    assert table["id"].tolist() == [8, 7, 8]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -41,7 +58,9 @@ def test_parquet_and_gzipped_csv_are_read(tmp_path: Path) -> None:
         ("t.csv", b"a,b\n", "no row"),
         ("t.csv", b"a,b,a\n1,2,3\n", "named twice: 'a'"),
         ("t.csv", "a\ncaf\xe9\n".encode("latin-1"), "not UTF-8"),
-        ("t.csv", b"a,b\n1,2\n1,2,3\n", "cannot be read"),
+        ("t.csv", b"a,b\n1,2\n\n1,2,3\n", "1 row.*header's 2 cells.*\n  row 2: 3 cells"),
+        ("t.csv", b"a,b\n1,000,2\n3,4\n", "1 row.*header's 2 cells.*\n  row 1: 3 cells"),
+        ("t.csv", b"a,b\n1,2\n3\n", "1 row.*header's 2 cells.*\n  row 2: 1 cells"),
         ("t.parquet", b"a,b\n1,2\n", "cannot be read"),
         ("t.csv.gz", b"a,b\n1,2\n", "cannot be read"),
     ],

@@ -13,7 +13,7 @@ from app.manifest import Feature, Task
 from stages.experiment import cluster, nameless_machine, one_thread, start
 from stages.params import Train
 from stages.schema import Schema, model_frame
-from stages.train import fit
+from stages.train import candidate, fit
 from tests.conftest import params_with
 
 pytestmark = [
@@ -89,6 +89,25 @@ def test_an_estimator_takes_hyperparameters_of_ones_own() -> None:
     pipeline, board, _ = fitted("regression", models=[{"dt": {"max_depth": 2}}])
     assert board["estimator"].tolist() == ["dt"]
     assert pipeline.steps[-1][1].get_depth() == 2
+
+
+@pytest.mark.parametrize(
+    "model", [{"ridge": {"alpha": 1e6}}, {"lightgbm": {"n_estimators": 1, "verbose": -1}}]
+)
+def test_the_row_of_a_search_tells_of_the_estimator_that_it_found(
+    model: dict[str, dict[str, Any]],
+) -> None:
+    pipeline, board, _ = fitted("regression", models=[model], tune__iterations=5)
+    assert board["step"].tolist() == ["tune", "compare"]
+    assert board["RMSE"][0] < 0.9 * board["RMSE"][1]
+    chosen = pipeline.steps[-1][1].get_params()
+    assert chosen["alpha" if "ridge" in model else "n_estimators"] not in {1e6, 1}
+
+
+def test_the_candidate_is_the_best_of_the_latest_step() -> None:
+    board = pd.DataFrame({"step": ["compare", "blend", "compare"], "estimator": ["a", "b", "c"]})
+    assert candidate(board)["estimator"] == "b"
+    assert candidate(board[board["step"] == "compare"])["estimator"] == "a"
 
 
 def test_the_leaderboard_is_best_first() -> None:
