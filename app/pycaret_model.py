@@ -12,6 +12,9 @@ import pandas as pd
 from app.manifest import Manifest
 from app.runtime import Arrays, Packed, Runtime
 
+# What pandas' dates can hold, in microseconds that float64 tells apart; a moment beyond, such as
+# the year 9999, becomes the first or the last of them.
+MOMENTS = (pd.Timestamp.min.value // 1000 + 2, pd.Timestamp.max.value // 1000 - 2)
 # Stands for every category that training did not see.
 UNSEEN = "\N{REPLACEMENT CHARACTER} unseen"
 
@@ -24,8 +27,10 @@ def open_pipeline(manifest: Manifest, content: bytes) -> Runtime:
 
     def run(rows: Packed) -> Arrays:
         frame = _frame(rows, manifest, columns)
-        probabilities = pipeline.predict_proba(frame) if gives_probabilities else None
-        return np.asarray(pipeline.predict(frame)), probabilities
+        probabilities = None
+        if gives_probabilities:  # some libraries give float32, or columns one after the other
+            probabilities = np.ascontiguousarray(pipeline.predict_proba(frame), dtype=np.float64)
+        return np.asarray(pipeline.predict(frame)).reshape(len(frame)), probabilities
 
     return run
 
@@ -42,8 +47,8 @@ def _frame(rows: Packed, manifest: Manifest, columns: list[str]) -> pd.DataFrame
         elif feature.kind == "date":
             seconds = next(numeric)
             missing = np.isnan(seconds)
-            nanoseconds = (np.where(missing, 0, seconds) * 1e6).round().astype(np.int64) * 1000
-            dates = nanoseconds.view("datetime64[ns]")
+            microseconds = (np.where(missing, 0, seconds) * 1e6).round().clip(*MOMENTS)
+            dates = (microseconds.astype(np.int64) * 1000).view("datetime64[ns]")
             frame[column] = np.where(missing, np.datetime64("NaT", "ns"), dates)
         else:
             frame[column] = next(numeric)

@@ -33,7 +33,8 @@ def answers(pipeline: Any, X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | No
     if hasattr(pipeline, "predict_proba"):
         # XGBoost's are float32, for which scikit-learn clips the log loss elsewhere
         probabilities = np.asarray(pipeline.predict_proba(X), dtype=np.float64)
-    return np.asarray(pipeline.predict(X)), probabilities
+    # CatBoost gives labels as a column
+    return np.asarray(pipeline.predict(X)).reshape(len(X)), probabilities
 
 
 def score(

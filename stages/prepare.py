@@ -21,6 +21,7 @@ from stages.table import SHOWN, TableError, read_table, refuse, typed
 
 DATA = Path("data")
 PREPARED = Path("prepared")
+LARGEST_WHOLE = 2**53  # from here on float64 does not tell whole numbers apart
 STRATA = 10  # a numeric target is stratified by its deciles
 
 
@@ -112,6 +113,8 @@ def read_target(target: pd.Series, task: Task) -> tuple[pd.Series, tuple[Class, 
             fewer than two rows.
     """
     kind, values = typed(target)
+    if task == "classification" and kind == "number" and values.abs().max() >= LARGEST_WHOLE:
+        kind, values = "category", target.map(str)
     if values.nunique() < 2:
         raise TableError(
             f"The target {target.name!r} has one value only, {values.iloc[0]!r}: there is nothing "

@@ -108,8 +108,8 @@ def why_not_champion(
     ours, theirs = manifest.metrics[metric], champion_score(folder, manifest, contender)
     if theirs is None:
         return (
-            "the champion reads other columns or predicts another target or other labels, so the "
-            f"two cannot be compared by {metric} (deploy.champion: always takes it all the same)"
+            "the champion reads other columns, predicts another target or gives no probabilities: "
+            f"no {metric} to compare (deploy.champion: always takes it all the same)"
         )
     worse = ours < theirs if HIGHER_IS_BETTER[metric] else ours > theirs
     if not worse:
@@ -135,7 +135,7 @@ def champion_score(folder: Path, manifest: Manifest, contender: Contender) -> fl
     """
     champion = Manifest.read(folder)
     if same_tables(champion, manifest):
-        return champion.metrics[contender.metric]
+        return champion.metrics.get(contender.metric)
     same = (champion.task, champion.target) == (manifest.task, manifest.target)
     if not same or {f.name for f in champion.features} - set(contender.holdout.column_names):
         return None

@@ -66,9 +66,15 @@ class Schema(Contract):
 def safe_names(names: Sequence[str]) -> list[str]:
     """Names of letters, digits and `_` for LightGBM, XGBoost and PyCaret, unique and in order.
 
-    A name that is safe already stays as it is.
+    A name that is safe already stays as it is, unless it begins with another one and `_`: so
+    PyCaret names what it makes of that other one, such as `sold_year`.
     """
-    taken = {name for name in names if re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII)}
+    heads = tuple(f"{name}_" for name in names)
+    taken = {
+        name
+        for name in names
+        if re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) and not name.startswith(heads)
+    }
     safe = []
     for name in names:
         if name not in taken or name in safe:

@@ -63,7 +63,7 @@ def divisions(holdout: pd.DataFrame, schema: Schema) -> Iterator[tuple[str, pd.S
     if schema.strategy == "group" and schema.split_column is not None:
         groups = holdout[schema.split_column]
         shown = "{:.15g}".format if pd.api.types.is_float_dtype(groups) else str
-        yield schema.split_column, "= " + groups.map(shown)
+        yield schema.split_column, "= " + groups.astype(object).map(shown)
     for feature in schema.features:
         yield feature.name, division(holdout[feature.name], feature)
 

@@ -3,7 +3,7 @@
 import csv
 import gzip
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from app.manifest import Kind
 # the rest are then mistakes to report. Below it, the column is a category.
 MOSTLY = 0.95
 SHOWN = 20
+LONGEST_CELL = 2**31 - 1  # as much as Python's reader takes anywhere; its default is 131,072
 BOOLEANS = {"true": 1.0, "false": 0.0}
 ISO_DATE = r"\d{4}-\d{2}-\d{2}"
 INDEX_LEVEL = re.compile(r"__index_level_\d+__")
@@ -75,17 +76,21 @@ def read_table(path: Path, missing: Sequence[str]) -> pd.DataFrame:
 
 def header(path: Path) -> list[str]:
     """The first line of a CSV that is not blank, before pandas renames any column."""
+    return next(records(path), [])
+
+
+def records(path: Path) -> Iterator[list[str]]:
+    """The lines of a CSV that are not blank, as cells."""
+    csv.field_size_limit(LONGEST_CELL)
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        return next(filter(None, csv.reader(file)), [])
+        yield from filter(None, csv.reader(file))
 
 
 def refuse_ragged(path: Path, width: int) -> None:
     """Raise TableError when a row of a CSV has more or fewer cells than its header."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        rows = enumerate(filter(None, csv.reader(file)))
-        bad = [(number, len(cells)) for number, cells in rows if len(cells) != width]
+    counts = enumerate(map(len, records(path)))
+    bad = [(number, count) for number, count in counts if count != width]
     if bad:
         lines = [f"  row {number}: {count} cells" for number, count in bad[:SHOWN]]
         more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""

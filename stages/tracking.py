@@ -75,7 +75,7 @@ class Tracking:
         try:
             return write()
         except Exception as error:  # MLflow lets through whatever its stores raise
-            self._lose((str(error).splitlines() or [type(error).__name__])[0])
+            self._lose(f"{type(error).__name__}: {error}".splitlines()[0])
             return None
 
     def _lose(self, reason: str) -> None:

@@ -90,14 +90,18 @@ def parity(
         served_labels: the same of the served model.
 
     Returns:
-        The measure. Two missing answers are equal; one missing answer is infinitely wrong.
+        The measure: differences relative to the fitted answer, or, where that is close to zero,
+        to a regression's median one, at most 1. Two missing answers are equal; one missing
+        answer is infinitely wrong.
 
     Raises:
         ValueError: the shapes differ.
     """
     if fitted.shape != served.shape:
         raise ValueError(f"fitted answers have shape {fitted.shape}, served {served.shape}")
-    difference = np.abs(served - fitted) / np.maximum(np.abs(fitted), 1)
+    size = np.abs(fitted)
+    usual = 1.0 if fitted.ndim > 1 or np.isnan(fitted).all() else float(np.nanmedian(size))
+    difference = np.abs(served - fitted) / np.maximum(size, min(usual, 1.0) or 1.0)
     difference[(np.isnan(fitted) & np.isnan(served)) | (fitted == served)] = 0
     difference[np.isnan(difference)] = np.inf
     mislabelled = 0

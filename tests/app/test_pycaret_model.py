@@ -12,7 +12,8 @@ import pytest
 
 from app.manifest import MANIFEST, Manifest
 from app.model import Model, ModelError
-from app.pycaret_model import UNSEEN
+from app.pycaret_model import UNSEEN, _frame, open_pipeline
+from app.runtime import Packed
 from tests.app.conftest import EXAMPLE, SECONDS, write_model
 
 
@@ -84,3 +85,30 @@ def test_changed_pickle_is_never_opened(folder: Path) -> None:
     with pytest.raises(ModelError, match="sha256"):
         Model.load(folder)
     assert not Path("opened").exists()
+
+
+class Booster:
+    """Answers in the shapes of CatBoost's labels and LightGBM's probabilities."""
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        return np.zeros((len(frame), 1), np.int64)
+
+    def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
+        assert frame["sold"].notna().all()
+        return np.asfortranarray(np.full((len(frame), 2), 0.5, np.float32))
+
+
+def test_answers_are_rows_and_far_dates_stay_in_order(folder: Path) -> None:
+    content = pickle.dumps(
+        {"pipeline": Booster(), "columns": ["carat", "cut", "certified", "sold"]}
+    )
+    manifest = Manifest.read(folder).model_copy(update={"task": "classification"})
+    run = open_pipeline(manifest, content)
+    far = Packed(np.array([[1.0, 0.0, 1e13], [1.0, 0.0, -1e13]]), np.zeros((2, 1), np.int64))
+    labels, probabilities = run(far)
+    assert labels.tolist() == [0, 0]
+    assert probabilities is not None
+    assert probabilities.flags.c_contiguous
+    assert probabilities.dtype == np.float64
+    years = _frame(far, manifest, ["carat", "cut", "certified", "sold"])["sold"].dt.year
+    assert years.tolist() == [2262, 1677]

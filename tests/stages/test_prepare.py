@@ -54,7 +54,12 @@ def test_dropped_columns_are_gone(frame: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize(
     ("values", "labels"),
-    [(["b", "a"], ("a", "b")), (["1", "0"], (0, 1)), (["true", "false"], (False, True))],
+    [
+        (["b", "a"], ("a", "b")),
+        (["1", "0"], (0, 1)),
+        (["true", "false"], (False, True)),
+        ([str(2**53 + 1), str(2**53)], (str(2**53), str(2**53 + 1))),
+    ],
 )
 def test_labels_keep_their_type(
     frame: pd.DataFrame, values: list[str], labels: tuple[object, ...]

@@ -64,6 +64,7 @@ def test_a_schema_comes_back_as_it_was(tmp_path: Path) -> None:
         (["a b", "a-b", "a_b"], ["c_a_b_0", "c_a_b_1", "a_b"]),
         (["größe", "{}", "1st"], ["c_gr_e_0", "c__0", "c_1st_0"]),
         (["a b", "c_a_b_0"], ["c_a_b_1", "c_a_b_0"]),
+        (["sold", "sold_year", "solder"], ["sold", "c_sold_year_0", "solder"]),
     ],
 )
 def test_safe_names_are_unique_and_keep_what_is_safe(names: list[str], safe: list[str]) -> None:

@@ -95,6 +95,9 @@ def test_long_numbers_stay_apart(holdout: pd.DataFrame) -> None:
     bad = (holdout["family"] == 1_000_003).to_numpy(float)
     worst = worst_slices(holdout, bad, schema(strategy="group")).iloc[0]
     assert (worst["slice"], worst["rows"]) == ("family = 1000003", 16)
+    holdout["family"] = holdout["family"].map(str).astype("category")
+    worst = worst_slices(holdout, bad, schema(strategy="group")).iloc[0]
+    assert (worst["slice"], worst["rows"]) == ("family = 1000003.0", 16)
     holdout["area"] += 1_700_000_000
     table = worst_slices(holdout, (holdout["area"] >= 1_700_000_060).to_numpy(float), schema())
     assert table["slice"].iloc[0] == "area from 1700000060 to 1700000079"

@@ -25,6 +25,12 @@ def test_texts_for_no_value_are_taken_as_they_are_spelt(tmp_path: Path) -> None:
     assert read_table(path, ["-999", "0.0"])["a"].isna().tolist() == [True, False, False]
 
 
+def test_a_long_text_is_a_cell_like_others(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"a,b\n{'x' * 200_000},1\n")
+    assert read_table(path, [])["a"].str.len().tolist() == [200_000]
+
+
 def test_a_column_without_a_name_keeps_none(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("\n,a\n1,2\n")

@@ -82,6 +82,13 @@ def test_parity_is_relative_above_one_and_absolute_below() -> None:
     assert (found.rows, found.max_relative, found.tolerance) == (2, 0.01, 0.02)
 
 
+def test_parity_of_small_answers_is_relative_to_their_usual_size() -> None:
+    found = parity(np.array([1e-6, 2e-6, 5e-6]), np.zeros(3), 1e-5)
+    assert found.max_relative == pytest.approx(1)
+    found = parity(np.array([0.0, 0.5, 0.5]), np.array([0.01, 0.5, 0.5]), 1e-5)
+    assert found.max_relative == pytest.approx(0.02)
+
+
 def test_parity_of_missing_answers() -> None:
     missing, one = np.array([np.nan]), np.array([1.0])
     assert parity(missing, missing, 1e-9).max_relative == 0
