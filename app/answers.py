@@ -50,7 +50,8 @@ def answer_upload(
     packed, ignored = pack_upload(upload, model.manifest, settings)
     prediction = _predict(model, packed, probabilities)
     if as_csv:
-        pieces, media_type = csv_reply(model, upload, prediction), "text/csv; charset=utf-8"
+        pieces = csv_reply(model, upload, prediction, settings.max_bytes)
+        media_type = "text/csv; charset=utf-8"
     else:
         pieces, media_type = json_reply(model, prediction), "application/json"
     return Answer(pieces, media_type, model.version, len(packed), ignored)

@@ -17,9 +17,12 @@ Bytes = bytes | bytearray
 
 ROWS = 16_384  # written in one go
 SLICE = 1024**2  # bytes taken apart in one go
+BATCH = 1_024  # rows of Parquet unpacked in one go, texts and all
+GROWTH = 4  # a number of 8 bytes takes up to 25 as text
+LONGEST_CELL = 2**31 - 1  # uploads have their own limit; Python's is 131,072
 
 
-def csv_reply(model: Model, upload: Upload, prediction: Prediction) -> list[bytes]:
+def csv_reply(model: Model, upload: Upload, prediction: Prediction, max_bytes: int) -> list[bytes]:
     """Append the predictions to the rows that they answer.
 
     The rows stay as they were sent; where quotes are in play, their cells stay. The new
@@ -27,13 +30,22 @@ def csv_reply(model: Model, upload: Upload, prediction: Prediction) -> list[byte
     class; a name that the file already has gets an underscore. A number that is not finite
     becomes an empty cell.
 
+    Args:
+        model: the one that predicted.
+        upload: the rows.
+        prediction: the answers to them.
+        max_bytes: largest upload.
+
     Returns:
         The file, in pieces.
 
     Raises:
-        Problem: the rows cannot be matched with their predictions.
+        Problem: the rows cannot be matched with their predictions, or are too large as CSV.
     """
-    data = _parquet_as_csv(upload.data) if upload.is_parquet else upload.data
+    csv.field_size_limit(LONGEST_CELL)
+    data = upload.data
+    if upload.is_parquet:
+        data = _parquet_as_csv(upload.data, GROWTH * max_bytes)
     records = _plain(data) if _one_line_per_row(data) else _parsed(data)
     header = next(records)
     taken = next(csv.reader([header.decode("utf-8", "surrogateescape")]))
@@ -108,14 +120,23 @@ def _text(label: object) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def _parquet_as_csv(data: Bytes) -> bytes:
+def _parquet_as_csv(data: Bytes, max_bytes: int) -> bytes:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
     from pyarrow import parquet
 
     sink = pa.BufferOutputStream()
     try:
-        arrow_csv.write_csv(parquet.read_table(pa.py_buffer(data)), sink)
+        file = parquet.ParquetFile(pa.py_buffer(data))
+        with arrow_csv.CSVWriter(sink, file.schema_arrow) as writer:
+            for batch in file.iter_batches(BATCH):
+                writer.write(batch)
+                if sink.tell() > max_bytes:  # a few bytes can stand for millions of long texts
+                    raise Problem(
+                        "too-large",
+                        f"These rows take more than {max_bytes} bytes as CSV. Ask for JSON.",
+                        status=413,
+                    )
     except pa.ArrowException as error:
         raise Problem(
             "no-csv-form", f"These rows have no CSV form: {error}. Ask for JSON."

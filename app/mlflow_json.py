@@ -48,9 +48,19 @@ def _read(body: bytes | bytearray) -> Any:
         if b"NaN" not in body:
             raise
     try:
-        return json.loads(body.decode(), parse_constant=_constant)
+        parsed = json.loads(body.decode(), parse_constant=_constant, parse_int=_whole)
+        orjson.dumps(parsed)  # halves of surrogate pairs, which Python alone accepts
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    except orjson.JSONEncodeError as error:
+        raise ValueError(str(error)) from error
+    return parsed
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number as orjson reads it: beyond 64 bits, the nearest float."""
+    value = int(digits) if len(digits) < 20 else 2**64
+    return value if -(2**63) <= value < 2**64 else float(digits)
 
 
 def _constant(name: str) -> None:

@@ -27,7 +27,10 @@ def read_parquet(
         _check_size(file.metadata, limits)
         names = [feature.name for feature in manifest.features]
         # Texts stay encoded: a few bytes can stand for millions of long ones.
-        texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
+        kinds = ((name, schema.field(name).type) for name in names)
+        texts = [
+            n for n, kind in kinds if pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        ]
         table = parquet.ParquetFile(
             pa.py_buffer(data), metadata=file.metadata, read_dictionary=texts
         ).read(columns=names)

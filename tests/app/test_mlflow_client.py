@@ -39,6 +39,11 @@ def test_a_list_of_records(theirs: Any) -> None:
         ('{"inputs": [{"carat weight": Infinity, "cut": NaN}]}', "Infinity"),
         ('{"inputs": [NaN', "line 1"),
         ('{"inputs": NaN, "x": ' + "[" * 100_000, "nested too deeply"),
+        ('{"inputs": [{"carat weight": NaN, "\\ud800": 1}]}', "surrogates"),
+        (
+            '{"dataframe_split": {"columns": ["\\ud800", "\\ud800"], "data": [[NaN, 1]]}}',
+            "surrogates",
+        ),
     ],
 )
 def test_what_no_reading_of_nan_makes_json_is_refused(
@@ -48,3 +53,11 @@ def test_what_no_reading_of_nan_makes_json_is_refused(
     reply = client.post("/invocations", content=body, headers=headers)
     assert reply.status_code == 400
     assert word in reply.json()["detail"]
+
+
+def test_a_huge_whole_number_beside_nan_is_refused_as_a_value(client: httpx.Client) -> None:
+    body = f'{{"inputs": [{{"carat weight": 1{"0" * 400}, "cut": NaN}}]}}'
+    headers = {"content-type": "application/json"}
+    reply = client.post("/invocations", content=body, headers=headers)
+    assert reply.status_code == 422
+    assert "give a finite JSON number" in reply.json()["detail"]

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from app.csv_reply import _parquet_as_csv
+from app.errors import Problem
 from app.json_reply import ROWS, json_reply
 from app.model import Model, Prediction
 from tests.app.conftest import EXAMPLE, regression_answer, write_model
@@ -64,6 +66,22 @@ def test_parquet_comes_back_as_csv(client: httpx.Client) -> None:
     rows = list(csv.reader(io.StringIO(rows_with_predictions(client, sink.getvalue()))))
     assert rows[0] == ["id", *EXAMPLE, "prediction"]
     assert rows[1] == ["a", "1.5", "Good", "true", "2020-01-01", ANSWER]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_parquet_that_grows_too_much_as_csv_is_refused(kind: pa.DataType) -> None:
+    sink = io.BytesIO()
+    parquet.write_table(pa.table({"note": pa.array(["x" * 10_000] * 2_000, kind)}), sink)
+    assert len(sink.getvalue()) < 10_000
+    with pytest.raises(Problem, match="more than 1000000 bytes as CSV") as refused:
+        _parquet_as_csv(sink.getvalue(), 1_000_000)
+    assert refused.value.status == 413
+
+
+def test_a_long_cell_comes_back(client: httpx.Client) -> None:
+    content = f'note,{HEADER}\n"{"x" * 200_000}",1.5,Good,true,2020-01-01\n'
+    text = rows_with_predictions(client, content.encode())
+    assert text.endswith(f"xx,1.5,Good,true,2020-01-01,{ANSWER}\n")
 
 
 def test_many_rows_keep_their_order(client: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.app.conftest import CUT, EXAMPLE, regression_answer
+from app.manifest import Manifest
+from app.parquet_table import read_parquet
+from app.settings import Settings
+from tests.app.conftest import CUT, EXAMPLE, regression_answer, write_model
 
 HEADER = b"carat weight,cut,certified,sold\n"
 GOOD = b"1.5,Good,true,2020-01-01\n"
@@ -230,3 +234,15 @@ def test_parquet_that_unpacks_to_too_much_is_refused(client: httpx.Client) -> No
 def test_file_name_is_only_a_name(client: httpx.Client) -> None:
     reply = post(client, HEADER + GOOD, "../../etc/passwd.csv")
     assert reply.json()["predictions"] == [ANSWER]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_texts_of_parquet_stay_encoded(
+    kind: pa.DataType, settings: Settings, tmp_path: Path
+) -> None:
+    texts = pa.array(["x" * 10_000] * 500, kind)
+    columns = {name: [value] * 500 for name, value in EXAMPLE.items()}
+    parquet.write_table(pa.table({**columns, "cut": texts}), sink := io.BytesIO())
+    manifest = Manifest.read(write_model(tmp_path / "other"))
+    rows, _ = read_parquet(sink.getvalue(), manifest, settings)
+    assert rows.nbytes < 200_000
