@@ -11,6 +11,7 @@ from urllib.parse import quote
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
@@ -162,6 +163,11 @@ def added_steps(experiment: Any, train: pd.DataFrame) -> Iterator[None]:
         add_dates(*arguments)
 
     def encode_and_quote(**arguments: Any) -> None:
+        # A column without a value in some fold, such as a recent one in folds by time, would be
+        # dropped there, and the encoder would miss it.
+        imputer = experiment.pipeline.named_steps["categorical_imputer"].transformer
+        if isinstance(imputer, SimpleImputer):  # not what drops rows
+            imputer.set_params(keep_empty_features=True)
         # One-hot encoding puts categories into column names; LightGBM and XGBoost refuse some
         # signs. Percent signs keep `<5` and `>5` apart.
         encode(**arguments)

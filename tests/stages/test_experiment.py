@@ -107,6 +107,31 @@ def test_later_steps_find_numbers_under_safe_names(task: Task) -> None:
     assert names[-2:] == ["feature_selection", "by_rows"]
 
 
+def test_a_category_may_have_no_value_in_a_fold_and_any_name() -> None:
+    rows = pd.DataFrame({"n": np.arange(90.0), "c": np.array([np.nan] * 60 + ["a", "b", "d"] * 10)})
+    rows["c"] = rows["c"].replace("nan", np.nan)
+    rows["c_a"] = rows["n"] % 7
+    rows["y"] = rows["n"] + rows["c_a"]
+    schema = Schema(
+        task="regression",
+        target="y",
+        features=(
+            Feature(name="c", kind="category", categories=("a", "b", "d")),
+            Feature(name="c_a", kind="number"),
+        ),
+        strategy="time",
+        split_column="n",
+        data_md5="0.dir",
+    )
+    changes = {"train.folds": 3, "train.preprocess.max_encoding_ohe": -1}
+    with one_thread():
+        experiment = start(
+            rows[:80], rows[80:], schema, params_with(changes).train, seed=1, logger=None
+        )
+        experiment.create_model("ridge", verbose=False)
+    assert np.isfinite(experiment.pull().loc["Mean", "RMSE"])
+
+
 def test_dates_are_features_however_many_are_missing() -> None:
     experiment = nasty("regression")
     rows = experiment.X_train.copy()
