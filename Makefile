@@ -28,7 +28,7 @@ setup: .venv/installed ## Install the environment; write .env and .dvc/config.lo
 	  $(PIP) -r .venv/uv.txt && PATH="$(BIN):$$PATH" && $(SYNC) || $(PIP) -r requirements.txt; fi
 	@touch $@
 
-up: setup ## Start the local services: S3 on :8333, MLflow on :5000
+up: setup ## Start what .env puts on 127.0.0.1: S3 on :8333, MLflow on :5000
 	@$(BIN)/python -m local.services up
 
 down: .venv/installed ## Stop what `up` started

@@ -87,6 +87,7 @@ def install(table: Path, path: Path, params: str) -> None:
     shutil.copyfile(table, DRAFT / path.name)
     before = {file: file.read_bytes() if file.exists() else None for file in (PARAMS, PIN)}
     old = REPLACED / md5(DATA) if DATA.exists() else None
+    in_cache = old is not None and kept(old.name)
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)  # the same bytes, replaced once before
         old.parent.mkdir(parents=True, exist_ok=True)
@@ -105,13 +106,20 @@ def install(table: Path, path: Path, params: str) -> None:
             else:
                 file.write_bytes(content)
         raise
-    pinned = before[PIN]
     if old is None:
         return
-    if pinned is not None and yaml.safe_load(pinned)["outs"][0]["md5"] == old.name:
-        shutil.rmtree(old)  # DVC keeps it
+    if in_cache:
+        shutil.rmtree(old)
     else:
-        print(f"data/ held what {PIN} did not pin; it is now in {old}/.")
+        print(f"data/ held what {PIN} did not pin or DVC's cache does not hold: now in {old}/.")
+
+
+def kept(found: str) -> bool:
+    """Whether data/, of this md5, is as pinned and DVC's cache holds it, so that it may go."""
+    if not PIN.exists() or yaml.safe_load(PIN.read_text())["outs"][0]["md5"] != found:
+        return False
+    command = [sys.executable, "-m", "dvc", "status", "--quiet", str(PIN)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
 
 
 def pin() -> None:

@@ -185,6 +185,9 @@ def propose_training(split: Column | None, target: Column, task: Task) -> Iterat
         models.append("ridge" if task == "regression" else "lr")
         reason = f"with {rows} rows a linear model may win"
     yield Proposal("train.models", models, reason)
+    few = rows < FEW_ROWS
+    reason = "one of them is often better than their mean" if few else "their mean errs less"
+    yield Proposal("train.blend", 0 if few else 2, reason)
     counts = target.values.value_counts()
     folds, reason = FOLDS, "the usual number"
     if task == "classification" and 2 <= (rarest := int(counts.min() * 0.8)) < FOLDS:

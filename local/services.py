@@ -1,6 +1,6 @@
 """The local services: S3 (SeaweedFS) and the MLflow tracking server, on loopback only.
 
-$ python -m local.services up      # start what is not running, wait until both answer
+$ python -m local.services up      # start what is ours and not running, wait until it answers
 $ python -m local.services down    # stop just what `up` started
 
 Their addresses and credentials are those of `.env`; their data and logs live in `.local/`.
@@ -57,15 +57,10 @@ class Started:
         return process if process.create_time() == self.created else None
 
 
-def local_port(variable: str, url: str) -> int:
-    """The port of a service that is ours to start, from its URL in `.env`."""
+def local_port(url: str) -> int | None:
+    """The port of a service that is ours to start, from its URL in `.env`; None for any other."""
     parts = urlsplit(url)
-    if parts.hostname != "127.0.0.1" or parts.port is None:
-        raise ServiceError(
-            f"{variable}={url} is not on this machine, so there is nothing to start. "
-            "Local services have the form http://127.0.0.1:PORT."
-        )
-    return parts.port
+    return parts.port if parts.hostname == "127.0.0.1" else None
 
 
 def owner(port: int) -> str | None:
@@ -195,7 +190,7 @@ def s3_client(s3: Mapping[str, str]) -> Any:
     """A client of the S3 that the AWS_* variables in `s3` name."""
     return boto3.client(
         "s3",
-        endpoint_url=s3["AWS_ENDPOINT_URL"],
+        endpoint_url=s3["AWS_ENDPOINT_URL"] or None,  # empty means Amazon's
         aws_access_key_id=s3["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=s3["AWS_SECRET_ACCESS_KEY"],
         region_name=s3["AWS_DEFAULT_REGION"],
@@ -255,10 +250,12 @@ def write_state(path: Path, started: Sequence[Started]) -> None:
 
 
 def up(root: Path) -> list[Started]:
-    """Start what is not running and wait until both answer.
+    """Start what is ours and not running, and wait until it answers.
+
+    A service whose URL in `.env` is empty or names another host is somebody else's: skipped.
 
     Returns:
-        What this call started; empty when both ran already.
+        What this call started; empty when all ran already.
 
     Raises:
         ServiceError: a port is taken by a stranger, or a server does not come up.
@@ -269,30 +266,36 @@ def up(root: Path) -> list[Started]:
     state = folder / "services.json"
     running = [one for one in read_state(state) if one.process()]
     names = {one.name for one in running}
-    s3_port = local_port("AWS_ENDPOINT_URL", settings["AWS_ENDPOINT_URL"])
-    mlflow_port = local_port("MLFLOW_TRACKING_URI", settings["MLFLOW_TRACKING_URI"])
-    if "S3" not in names:
-        refuse_taken("S3", range(s3_port, s3_port + S3_PORTS), "AWS_ENDPOINT_URL")
-    if "MLflow" not in names:
-        refuse_taken("MLflow", range(mlflow_port, mlflow_port + 1), "MLFLOW_TRACKING_URI")
+    addresses, missing = {}, {}  # of the services that are ours
+    for name, variable, count, health in (
+        ("S3", "AWS_ENDPOINT_URL", S3_PORTS, "healthz"),
+        ("MLflow", "MLFLOW_TRACKING_URI", 1, "health"),
+    ):
+        url = settings.get(variable, "")
+        port = local_port(url)
+        if port is None:
+            print(f"{name} is not started: {variable}={url} is not http://127.0.0.1:PORT")
+            continue
+        addresses[name] = (url, health)
+        if name not in names:
+            refuse_taken(name, range(port, port + count), variable)
+            missing[name] = port
     bucket = urlsplit(settings["SERVE_REMOTE"]).netloc
     started = []
-    if "S3" not in names:
+    if "S3" in missing:
         key, secret = settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"]
-        started.append(start_s3(folder, s3_port, key, secret)[0])
-    if "MLflow" not in names:
+        started.append(start_s3(folder, missing["S3"], key, secret)[0])
+    if "MLflow" in missing:
         artifacts = f"s3://{bucket}/mlflow"
-        started.append(start_mlflow(folder, mlflow_port, artifacts, settings)[0])
+        started.append(start_mlflow(folder, missing["MLflow"], artifacts, settings)[0])
     write_state(state, [*running, *started])
-    addresses = {
-        "S3": (settings["AWS_ENDPOINT_URL"], "healthz"),
-        "MLflow": (settings["MLFLOW_TRACKING_URI"], "health"),
-    }
     for one in [*running, *started]:
-        address, health = addresses[one.name]
-        wait(one, f"{address}/{health}", folder / "logs" / f"{one.name.lower()}.log")
-        print(f"{one.name} answers at {address}", flush=True)
-    create_bucket(bucket, settings)
+        if one.name in addresses:
+            address, health = addresses[one.name]
+            wait(one, f"{address}/{health}", folder / "logs" / f"{one.name.lower()}.log")
+            print(f"{one.name} answers at {address}", flush=True)
+    if "S3" in addresses:  # a bucket elsewhere is its owner's to create
+        create_bucket(bucket, settings)
     return started
 
 

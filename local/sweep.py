@@ -23,11 +23,11 @@ import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from stages.metrics import HIGHER_IS_BETTER
 from stages.tracking import CANDIDATE
 
 POLL_SECONDS = 10.0
 OVER = {"Success", "Failed"}
+ERRORS = {"rmse", "mae", "mse", "rmsle", "mape"}  # PyCaret's metrics of which less is better
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Trial:
     Attributes:
         name: by which `dvc exp apply` and MLflow's tag `dvc.experiment` know it.
         state: `Success` or `Failed`, in DVC's words.
-        score: the gate's metric on the holdout; None unless it succeeded.
+        score: mean of the ranking metric over the folds; None unless it succeeded.
+        holdout: the gate's metric on the holdout, which ranks nothing; None unless it succeeded.
         candidate: the md5 of its fitted pipeline's folder; None unless it succeeded.
         settings: the swept keys' values.
     """
@@ -45,13 +46,15 @@ class Trial:
     name: str
     state: str
     score: float | None
+    holdout: float | None
     candidate: str | None
     settings: dict[str, Any]
 
     def __str__(self) -> str:
         settings = "  ".join(f"{key}={value}" for key, value in self.settings.items())
-        score = self.state.lower() if self.score is None else f"{self.score:.6g}"
-        return f"{self.name}  {score}  {settings}"
+        score = self.state.lower() if self.score is None else f"folds {self.score:.6g}"
+        holdout = "" if self.holdout is None else f"  holdout {self.holdout:.6g}"
+        return f"{self.name}  {score}{holdout}  {settings}"
 
 
 def candidate(revision: str) -> str:
@@ -61,29 +64,40 @@ def candidate(revision: str) -> str:
     return str(yaml.safe_load(text)["stages"]["train"]["outs"][0]["md5"])
 
 
+def named(prefix: str) -> str:
+    """A pattern for the experiments of one sweep: DVC numbers them unless there is just one."""
+    return rf"{re.escape(prefix)}(?:-\d+)?"
+
+
 def trials(
-    shown: Sequence[dict[str, Any]], prefix: str, metric: str, keys: Sequence[str]
+    shown: Sequence[dict[str, Any]], prefix: str, sort: str, metric: str, keys: Sequence[str]
 ) -> list[Trial]:
     """The experiments of one sweep, best first, those without a score last.
 
+    The folds rank them: a holdout that picked the best of many would flatter it.
+
     Args:
         shown: from `dvc.api.exp_show`.
-        prefix: with which the sweep's experiments' names start.
-        metric: of the block `model` of reports/metrics.json.
+        prefix: as the sweep's experiments are called, but for their numbers.
+        sort: one of PyCaret's metrics, as `train.sort` names it.
+        metric: of the holdout, in the block `model` of reports/metrics.json.
         keys: dotted paths of the swept parameters.
     """
+    name = sort.lower().strip(".")
+    ours = re.compile(named(prefix))
     found = [
         Trial(
             name=row["Experiment"],
             state=row["State"],
-            score=row[f"model.{metric}"] if row["State"] == "Success" else None,
+            score=row[f"folds.{name}.mean"] if row["State"] == "Success" else None,
+            holdout=row[f"model.{metric}"] if row["State"] == "Success" else None,
             candidate=candidate(row["rev"]) if row["State"] == "Success" else None,
             settings={key: row[key] for key in keys},
         )
         for row in shown
-        if str(row["Experiment"]).startswith(f"{prefix}-")
+        if ours.fullmatch(str(row["Experiment"]))
     ]
-    sign = -1 if HIGHER_IS_BETTER[metric] else 1
+    sign = 1 if name in ERRORS else -1
     return sorted(found, key=lambda one: (one.score is None, sign * (one.score or 0.0), one.name))
 
 
@@ -98,7 +112,7 @@ def run(*arguments: str) -> str:
 
 def states(status: str, prefix: str) -> dict[str, str]:
     """The state of each experiment of a sweep, from the table of `dvc queue status`."""
-    line = re.compile(rf"({re.escape(prefix)}-\d+)\s.*\s(Queued|Running|Success|Failed)\s*$", re.M)
+    line = re.compile(rf"\s({named(prefix)})\s.*\s(Queued|Running|Success|Failed)\s*$", re.M)
     return dict(line.findall(status))
 
 
@@ -122,6 +136,8 @@ def links(experiment: str, ranked: Sequence[Trial]) -> dict[str, str]:
 
     An experiment whose training DVC restored from its cache has the run that did it.
     """
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return {}
     client = MlflowClient()
     known = client.get_experiment_by_name(experiment)
     if known is None:
@@ -145,24 +161,24 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="experiments at the same time")
     asked = parser.parse_args()
     params = dvc.api.params_show()
-    metric = params["evaluate"]["gate"]["metric"]
+    sort, metric = params["train"]["sort"], params["evaluate"]["gate"]["metric"]
     keys = [one.split("=")[0].lstrip("+~") for one in asked.grid]
     prefix = f"sweep-{datetime.now(UTC):%m%d-%H%M%S}"
     settings = [part for one in asked.grid for part in ("--set-param", one)]
-    commands = (
-        ("exp", "run", "--queue", "--name", prefix, *settings, "evaluate"),
-        ("queue", "start", "--jobs", str(asked.jobs)),
-    )
-    for command in commands:
-        print(f"$ dvc {' '.join(command)}\n{run(*command)}", flush=True)
+    queue = ("exp", "run", "--queue", "--name", prefix, *settings, "evaluate")
+    print(f"$ dvc {' '.join(queue)}\n{run(*queue)}", flush=True)
+    if not states(run("queue", "status"), prefix):
+        sys.exit(f"sweep: DVC queued no experiment named {prefix}; see above.")
+    start = ("queue", "start", "--jobs", str(asked.jobs))
+    print(f"$ dvc {' '.join(start)}\n{run(*start)}", flush=True)
     wait(prefix)
-    ranked = trials(dvc.api.exp_show(), prefix, metric, keys)
+    ranked = trials(dvc.api.exp_show(), prefix, sort, metric, keys)
     try:
         addresses = links(params["base"]["name"], ranked)
     except MlflowException as error:
         print(f"MLflow does not answer, so no run is linked: {error}", file=sys.stderr)
         addresses = {}
-    print(f"\nBy {metric} on the holdout")
+    print(f"\nBy {sort}, its mean over the training folds; beside it {metric} on the holdout")
     for place, one in enumerate(ranked, start=1):
         where = addresses.get(one.name, "not in MLflow")
         print(f"{place:>3}  {one}\n     {where}")

@@ -227,7 +227,12 @@ def log(manifest: Manifest, contender: Contender) -> None:
         "parity.max_relative": manifest.parity.max_relative,
         "parity.rows": manifest.parity.rows,
     }
-    tracking.log(run.info.run_id, metrics=proof, tags={"version_md5": md5(SERVING)})
+    version_tag = {"version_md5": md5(SERVING)}
+    step = {"step": "finalize_model", **version_tag}
+    finalized = tracking.start("finalize", step, parent=run.info.run_id)
+    tracking.log(finalized, metrics=proof)
+    tracking.finish(finalized)
+    tracking.log(run.info.run_id, metrics=proof, tags=version_tag)
     register(tracking, run, SERVING, md5(SERVING), contender)
     tracking.add_stage(run, "deploy")
 

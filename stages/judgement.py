@@ -55,7 +55,9 @@ def judge(
     }
     if not tables["slices"].empty:
         worst = tables["slices"].iloc[0]
-        report["worst_slice"] = {key: float(worst[key]) for key in ("error", "ratio", "rows")}
+        # DVC takes a metric of the name `error` for its own failure to read the file
+        report["worst_slice"] = {"loss": float(worst["error"])}
+        report["worst_slice"] |= {key: float(worst[key]) for key in ("ratio", "rows")}
     if schema.task == "regression":
         first = first_half(units, seed=None if schema.strategy == "time" else seed)
         report["prediction_interval"] = prediction_interval(actual, predicted, first)

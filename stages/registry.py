@@ -88,7 +88,11 @@ def _register(
     reason = why_not_champion(tracking, manifest, number, contender)
     client.set_registered_model_alias(name, CHALLENGER if reason else CHAMPION, number)
     if reason:
-        print(f"deploy: {name} {number} is a challenger, the champion stays: {reason}")
+        print(
+            f"deploy: {name} {number} is a challenger, the champion stays: {reason}\n"
+            "deploy: dvc.lock names the challenger until you go back: "
+            "`git checkout dvc.lock params.yaml reports && dvc checkout`"
+        )
 
 
 def why_not_champion(

@@ -208,6 +208,8 @@ def main() -> None:
             experiment = start(train, test, schema, params.train, params.base.seed, logger)
             with cluster(params.train.parallel):
                 pipeline, leaderboard = fit(experiment, params.train)
+            if params.train.threshold:
+                log_threshold(logger, pipeline, leaderboard)
         except (ValueError, RuntimeError) as error:
             tracking.finish(run, "FAILED")
             sys.exit(f"train: {error}")
@@ -215,6 +217,16 @@ def main() -> None:
     save(experiment, pipeline, CANDIDATE_FOLDER / "pipeline.pkl")
     leaderboard.to_csv(CANDIDATE_FOLDER / "leaderboard.csv", index=False)
     log(tracking, run, leaderboard, params)
+
+
+def log_threshold(logger: PyCaretLogger, pipeline: Any, leaderboard: pd.DataFrame) -> None:
+    """Add the nested run of the search for a threshold, the one step that PyCaret does not log."""
+    row = leaderboard[leaderboard["step"] == "threshold"].iloc[0]
+    logger.init_experiment("threshold", setup=False)
+    logger.log_params({"probability_threshold": pipeline.steps[-1][1].probability_threshold})
+    logger.log_metrics({name: row[name] for name in row.index if f"{name} std" in row.index})
+    logger.tracking.log(logger.run, tags={"step": "optimize_threshold"})
+    logger.finish_experiment()
 
 
 def log(tracking: Tracking, run: str | None, leaderboard: pd.DataFrame, params: Params) -> None:

@@ -85,11 +85,13 @@ def test_one_parent_run_holds_what_the_reports_hold(project: Project, client: Ml
         "blend_models",
         "compare_models",
         "compare_models",
+        "finalize_model",
     ]
-    folds = client.get_metric_history(nested[0].info.run_id, "fold_RMSE")
+    blend = next(run for run in nested if run.data.tags["step"] == "blend_models")
+    folds = client.get_metric_history(blend.info.run_id, "fold_RMSE")
     assert len(folds) == 2
     assert np.mean([fold.value for fold in folds]) == pytest.approx(
-        nested[0].data.metrics["RMSE"], rel=1e-3
+        blend.data.metrics["RMSE"], rel=1e-3
     )
     plots = {file.path for file in client.list_artifacts(first.info.run_id, "plots")}
     assert {"plots/residuals.png", "plots/importance.csv"} <= plots

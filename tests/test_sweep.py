@@ -5,10 +5,11 @@ import re
 import time
 from typing import Any
 
+import dvc.api
 import pytest
 from mlflow.tracking import MlflowClient
 
-from local.sweep import OVER, states
+from local.sweep import OVER, states, trials
 from tests.conftest import S3
 from tests.project import Project, create, houses
 
@@ -79,6 +80,32 @@ def test_eight_queued_experiments_are_eight_complete_runs(
         seen.add((str(train["models"]), train["folds"], train["preprocess"]["normalize"]))
     assert len(seen) == EXPERIMENTS
     assert (project.root / "Makefile").read_text().endswith("# Not committed\n")
+
+
+def test_the_folds_rank_the_experiments(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.root)
+    ranked = trials(dvc.api.exp_show(), "eight", "R2", "rmse", ["train.folds"])
+    reports = {
+        name: data["metrics"]["reports/metrics.json"]["data"]
+        for name, data in shown(project).items()
+    }
+    assert len(ranked) == EXPERIMENTS
+    assert [one.score for one in ranked] == sorted(
+        (report["folds"]["r2"]["mean"] for report in reports.values()), reverse=True
+    )
+    assert {one.name: one.holdout for one in ranked} == {
+        name: report["model"]["rmse"] for name, report in reports.items()
+    }
+
+
+def test_a_sweep_of_one_experiment_is_ranked(project: Project) -> None:
+    said = project.run("python", "-m", "local.sweep", "train.folds=5").stdout
+    assert re.search(
+        r"By RMSE, its mean over the training folds; beside it rmse on the holdout\n"
+        r"  1  sweep-\d+-\d+  folds [\d.]+  holdout [\d.]+  train\.folds=5\.0\n"
+        r" +http://\S+/runs/",
+        said,
+    ), said
 
 
 def test_an_experiment_beside_a_dirty_tree_leaves_the_tree_alone(

@@ -127,3 +127,16 @@ def test_a_table_that_nothing_pins_is_kept(
     assert sorted(file.name for file in kept.iterdir()) == ["old.csv", "table.csv"]
     houses().to_csv(tmp_path / "same.csv", index=False)
     assert (kept / "table.csv").read_bytes() == (tmp_path / "same.csv").read_bytes()
+
+
+def test_a_pinned_table_that_the_cache_lacks_is_kept(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a clone into which data/ was copied by hand."""
+    pinned = md5(root / "data" / "old.csv")
+    (root / ".dvc" / "cache" / "files" / "md5" / pinned[:2] / pinned[2:]).unlink()
+    table = tmp_path / "table.csv"
+    houses().to_csv(table, index=False)
+    call(monkeypatch, str(table), "price")
+    (kept,) = (root / ".local" / "replaced-data").iterdir()
+    assert (kept / "old.csv").read_text() == "x,y\n1,2\n"

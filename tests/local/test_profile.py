@@ -35,6 +35,7 @@ def test_a_plain_table_needs_nothing_special(frame: pd.DataFrame) -> None:
         "prepare.split.strategy": "stratified",
         "prepare.split.column": None,
         "train.models": ["lightgbm", "xgboost", "catboost", "lr"],
+        "train.blend": 0,
         "train.folds": 5,
         "train.sort": "Accuracy",
         "evaluate.gate.metric": "accuracy",

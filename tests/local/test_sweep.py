@@ -1,6 +1,6 @@
 import pytest
 
-from local.sweep import Trial, states, trials
+from local.sweep import Trial, links, main, states, trials
 
 STATUS = """\
 Task     Name                 Created    Status
@@ -22,30 +22,69 @@ def test_the_states_of_one_sweep_are_read() -> None:
     }
 
 
-@pytest.mark.parametrize(("metric", "best"), [("rmse", "s-2"), ("r2", "s-1")])
-def test_the_best_comes_first_and_what_failed_last(
-    metric: str, best: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def row(name: str | None, state: str | None, score: float) -> dict[str, object]:
-        return {
-            "Experiment": name,
-            "State": state,
-            "rev": name,
-            f"model.{metric}": score,
-            "train.blend": 2.0,
-        }
+def test_a_sweep_of_one_is_read_by_the_name_that_dvc_does_not_number() -> None:
+    assert states(STATUS, "weest-apex") == {"weest-apex": "Success"}
 
-    shown = [
-        row(None, None, 0.1),  # the workspace
-        row("s-3", "Failed", 0.1),  # shows its baseline's score
-        row("s-1", "Success", 0.9),
-        row("s-2", "Success", 0.5),
-        row("s2-1", "Success", 0.0),
-    ]
+
+def row(name: str | None, state: str | None, metric: str, score: float) -> dict[str, object]:
+    """One of `dvc.api.exp_show`, whose holdout tells the opposite of its folds."""
+    return {
+        "Experiment": name,
+        "State": state,
+        "rev": name,
+        f"folds.{metric}.mean": score,
+        "model.rmse": score,
+        "model.r2": -score,
+        "train.blend": 2.0,
+    }
+
+
+@pytest.fixture
+def candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local.sweep.candidate", lambda revision: f"{revision}.dir")
-    ranked = trials(shown, "s", metric, ["train.blend"])
-    assert ranked[0].name == best
-    assert ranked[-1] == Trial("s-3", "Failed", None, None, {"train.blend": 2.0})
-    assert [one.candidate for one in ranked] == [
-        f"{name}.dir" if name != "s-3" else None for name in (one.name for one in ranked)
+
+
+@pytest.mark.usefixtures("candidates")
+@pytest.mark.parametrize(
+    ("sort", "best", "gate"),
+    [("RMSLE", "s-2", "r2"), ("R2", "s-1", "rmse"), ("Prec.", "s-1", "rmse")],
+)
+def test_the_folds_say_which_is_best_and_what_failed_comes_last(
+    sort: str, best: str, gate: str
+) -> None:
+    metric = sort.lower().strip(".")
+    shown = [
+        row(None, None, metric, 0.1),  # the workspace
+        row("s-3", "Failed", metric, 0.1),  # shows its baseline's score
+        row("s-1", "Success", metric, 0.9),
+        row("s-2", "Success", metric, 0.5),
+        row("s2-1", "Success", metric, 0.0),
+        row("s-other", "Success", metric, 0.0),
     ]
+    ranked = trials(shown, "s", sort, gate, ["train.blend"])
+    assert [one.name for one in ranked] == [best, "s-2" if best == "s-1" else "s-1", "s-3"]
+    assert ranked[-1] == Trial("s-3", "Failed", None, None, None, {"train.blend": 2.0})
+    assert [one.candidate for one in ranked[:-1]] == [f"{one.name}.dir" for one in ranked[:-1]]
+    (first,) = [one for one in ranked if one.name == "s-1"]
+    holdout = -0.9 if gate == "r2" else 0.9
+    assert (first.score, first.holdout) == (0.9, holdout)
+    assert str(first) == f"s-1  folds 0.9  holdout {holdout}  train.blend=2.0"
+
+
+@pytest.mark.usefixtures("candidates")
+def test_a_sweep_of_one_is_ranked() -> None:
+    shown = [row("s", "Success", "rmse", 0.5), row("s2", "Success", "rmse", 0.4)]
+    assert [one.name for one in trials(shown, "s", "RMSE", "rmse", [])] == ["s"]
+
+
+def test_a_sweep_of_which_nothing_was_queued_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.sweep.run", lambda *command: "No experiment tasks in the queue.\n")
+    monkeypatch.setattr("sys.argv", ["sweep", "train.folds=3"])
+    with pytest.raises(SystemExit, match="DVC queued no experiment named sweep-"):
+        main()
+
+
+def test_without_a_tracking_server_no_run_is_linked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.delattr("local.sweep.MlflowClient")  # would make a database of its own here
+    assert links("any", []) == {}

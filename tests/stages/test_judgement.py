@@ -72,7 +72,7 @@ def test_a_report_holds_finite_numbers_that_agree(classes: tuple[str, ...]) -> N
     assert report["model"][error] < report["baseline"]["dummy"][error]
     assert report["rows"] == {"train": 120, "holdout": 120}
     assert tables["importance"]["feature"].iloc[0] == "floor area"
-    assert report["worst_slice"]["error"] == tables["slices"]["error"].max()
+    assert report["worst_slice"]["loss"] == tables["slices"]["error"].max()
 
 
 def test_a_regression_tells_its_interval_and_its_worst_town() -> None:

@@ -13,7 +13,8 @@ from app.manifest import Feature, Task
 from stages.experiment import cluster, nameless_machine, one_thread, start
 from stages.params import Train
 from stages.schema import Schema, model_frame
-from stages.train import candidate, fit
+from stages.tracking import PyCaretLogger, Tracking
+from stages.train import candidate, fit, log_threshold
 from tests.conftest import params_with
 
 pytestmark = [
@@ -83,6 +84,25 @@ def test_each_choice_is_a_step_of_the_leaderboard_and_predicts(
     assert len(pipeline.predict(rows)) == len(rows)
     if estimator:
         assert type(pipeline.steps[-1][1]).__name__ == estimator
+
+
+def test_the_search_for_a_threshold_is_a_nested_run(
+    mlflow_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    pipeline, board, _ = fitted("classification", models=["lr"], threshold=True)
+    tracking = Tracking("threshold")
+    parent = tracking.start("train", {})
+    log_threshold(PyCaretLogger(tracking, parent), pipeline, board)
+    (run,) = tracking.client.search_runs(
+        [tracking.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'"
+    )
+    assert run.data.tags["step"] == "optimize_threshold"
+    assert run.info.status == "FINISHED"
+    chosen = pipeline.steps[-1][1].probability_threshold
+    assert float(run.data.params["probability_threshold"]) == chosen
+    row = board[board["step"] == "threshold"].iloc[0]
+    assert run.data.metrics["Accuracy"] == row["Accuracy"]
 
 
 def test_an_estimator_takes_hyperparameters_of_ones_own() -> None:
