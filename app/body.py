@@ -1,12 +1,14 @@
 """Request bodies, received within limits and never written to disk."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from app.errors import Problem
 from app.upload import Upload
@@ -40,21 +42,42 @@ def is_parquet(name: str, media_type: str) -> bool:
     return media_type in PARQUET_TYPES or name.lower().endswith((".parquet", ".pq"))
 
 
-async def read_small(request: Request) -> bytes:
+async def read_small(request: Request, seconds: float) -> bytes:
     """Receive the body of a request that `is_small`; the server lets no more of it through.
 
     Raises:
         ClientDisconnect: the client went away.
+        Problem: it takes too long.
     """
-    body = b""
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk: bytes = message.get("body", b"")
-        body += chunk
-        if not message.get("more_body", False):
-            return body
+    first = _arrived(request)
+    if first is not None and not first.get("more_body", False):
+        return _chunk(first)
+    async with _deadline(seconds):
+        message = first or await request.receive()
+        body = _chunk(message)
+        while message.get("more_body", False):
+            message = await request.receive()
+            body += _chunk(message)
+        return body
+
+
+def _arrived(request: Request) -> Message | None:
+    """Take the next message if it is there already, as it mostly is: a timer would cost more."""
+    waiting: Coroutine[Any, Any, Message] = request.receive()  # type: ignore[assignment]
+    try:
+        waiting.send(None)
+    except StopIteration as done:
+        message: Message = done.value
+        return message
+    waiting.close()  # nothing is lost: it was still waiting
+    return None
+
+
+def _chunk(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    chunk: bytes = message.get("body", b"")
+    return chunk
 
 
 async def read_body(request: Request, max_bytes: int, seconds: float) -> bytearray:

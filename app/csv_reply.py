@@ -125,20 +125,50 @@ def _parquet_as_csv(data: Bytes, max_bytes: int) -> bytes:
     from pyarrow import csv as arrow_csv
     from pyarrow import parquet
 
+    too_large = Problem(
+        "too-large",
+        f"These rows take more than {max_bytes} bytes as CSV. Ask for JSON.",
+        status=413,
+    )
     sink = pa.BufferOutputStream()
     try:
         file = parquet.ParquetFile(pa.py_buffer(data))
         with arrow_csv.CSVWriter(sink, file.schema_arrow) as writer:
+            length = 0
+            for part in _text_lengths(data):
+                length += part
+                if length > max_bytes:
+                    raise too_large
             for batch in file.iter_batches(BATCH):
                 writer.write(batch)
-                if sink.tell() > max_bytes:  # a few bytes can stand for millions of long texts
-                    raise Problem(
-                        "too-large",
-                        f"These rows take more than {max_bytes} bytes as CSV. Ask for JSON.",
-                        status=413,
-                    )
+                if sink.tell() > max_bytes:
+                    raise too_large
     except pa.ArrowException as error:
         raise Problem(
             "no-csv-form", f"These rows have no CSV form: {error}. Ask for JSON."
         ) from error
     return bytes(sink.getvalue())
+
+
+def _text_lengths(data: Bytes) -> Iterator[int]:
+    """Add up each text column while it is encoded: a few bytes can stand for gigabytes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    buffer = pa.py_buffer(data)
+    metadata = parquet.read_metadata(buffer)
+    kinds = {
+        field.name: field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        for field in metadata.schema.to_arrow_schema()
+    }
+    plain = {pa.string(), pa.large_string(), pa.binary(), pa.large_binary()}
+    texts = [name for name, kind in kinds.items() if kind in plain]
+    encoded = parquet.ParquetFile(buffer, metadata=metadata, read_dictionary=texts)
+    for name, kind in kinds.items():
+        if pa.types.is_fixed_size_binary(kind):
+            yield kind.byte_width * metadata.num_rows
+        elif kind in plain:
+            for chunk in encoded.read(columns=[name]).column(name).chunks:
+                lengths = pc.binary_length(chunk.dictionary)
+                yield pc.sum(lengths.take(chunk.indices), min_count=0).as_py()

@@ -21,7 +21,10 @@ and named in the header `X-Ignored-Columns`. Every error is a problem (RFC 9457)
 is wrong, where, and what to do.
 """
 UPLOAD = [400, 408, 413, 415, 422, 503]
-ISO_DATE = "ISO 8601; without a zone it is UTC"
+ISO_DATE = (
+    "ISO 8601: a date, or a date and a time with at most 9 decimals of a second, "
+    "and Z or an offset such as +02:00 or +0200; without one it is UTC"
+)
 
 
 def document(model: Model | None, settings: Settings) -> Json:

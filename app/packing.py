@@ -165,7 +165,12 @@ def _faults(wrong: npt.NDArray[np.bool_], column: pa.ChunkedArray, detail: str) 
 
 
 def _seconds(column: pa.ChunkedArray) -> Floats:
-    ticks_per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+    if column.type.unit == "ns":  # cut off as in texts (see app/records.py)
+        plain = column.cast(pa.timestamp("ns"))
+        cut = plain.cast(pa.timestamp("us"), safe=False)
+        ahead = pc.greater(cut.cast(pa.timestamp("ns")), plain)  # before 1970 it cuts upwards
+        return (floats(cut.cast(pa.int64())) - floats(ahead)) / 10**6
+    ticks_per_second = {"s": 1, "ms": 10**3, "us": 10**6}[column.type.unit]
     return floats(column.cast(pa.int64())) / ticks_per_second
 
 

@@ -79,7 +79,7 @@ async def _answer_json(
     probabilities = _probabilities(request)
     if is_small(request):
         model = service.serving.model
-        records = read(await read_small(request))
+        records = read(await read_small(request, settings.upload_seconds))
         answer = answer_records(model, records, settings, probabilities=probabilities)
         return _reply(request, answer)
     with service.work.slot():

@@ -14,9 +14,10 @@ from app.runtime import Packed
 
 Record = dict[str, Any]
 
-# The dates that CSV cells may hold too; Python alone would accept more.
+# The dates that CSV cells may hold too, and training reads alike; Python alone would accept more.
 ISO_DATE = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII
+    r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|[+-]\d\d(:?[0-5]\d)?)?)?",
+    re.ASCII,
 )
 
 
@@ -148,6 +149,8 @@ def _date(value: object) -> float:
 
 def read_date(value: object) -> datetime:
     """Read an ISO 8601 date or datetime; without a zone it is UTC.
+
+    Nanoseconds are cut off: as float64 seconds they would round a day's last into the next day.
 
     Raises:
         ValueError: it is something else.

@@ -111,6 +111,7 @@ def test_the_registered_champion_is_the_locked_version_and_answers(
 
 
 @pytest.mark.filterwarnings("ignore:distutils Version:DeprecationWarning")  # within PyCaret
+@pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils:UserWarning")
 def test_the_served_model_answers_as_the_fitted_pipeline(project: Project) -> None:
     prepared = project.root / "prepared"
     schema = Schema.read(prepared)

@@ -1,5 +1,6 @@
 """Keys, limits, and requests that are not what they seem."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -168,6 +169,27 @@ def test_slow_upload_is_given_up_and_a_full_house_says_so(guarded: httpx.Client)
         slow.settimeout(5)
         assert slow.recv(65_536).startswith(b"HTTP/1.1 408")
     assert guarded.post("/predict", files=files, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"{"])
+def test_slow_small_body_is_given_up(guarded: httpx.Client, body: bytes) -> None:
+    more = "X-API-Key: secret key\r\nContent-Length: 100\r\n"
+    reply = raw(guarded, head("/predict/records", "application/json", more) + body)
+    assert reply.startswith("HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("cut", [0, 10])
+def test_small_body_that_comes_late_or_in_parts_is_answered(
+    guarded: httpx.Client, cut: int
+) -> None:
+    body = json.dumps({"records": [EXAMPLE]}).encode()
+    more = f"X-API-Key: secret key\r\nContent-Length: {len(body)}\r\n"
+    with closing(socket.create_connection((guarded.base_url.host, guarded.base_url.port))) as own:
+        own.settimeout(5)
+        own.sendall(head("/predict/records", "application/json", more) + body[:cut])
+        time.sleep(0.1)
+        own.sendall(body[cut:])
+        assert own.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
 def test_client_that_leaves_does_not_hold_its_place(guarded: httpx.Client) -> None:

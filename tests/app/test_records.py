@@ -4,8 +4,15 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
+from app.errors import Problem
+from app.manifest import Feature
+from app.packing import pack
+from app.records import RecordPacker
+from stages.table import dates
 from tests.app.conftest import CUT, EXAMPLE, regression_answer
 
 ANSWER = regression_answer(EXAMPLE)
@@ -63,6 +70,38 @@ def test_value_that_does_not_fit_is_named(
     assert reply.status_code == 422
     assert reply.json()["errors"] == [{"row": 2, "column": column, "detail": detail}]
     assert reply.json()["detail"] == f"Row 2, column '{column}': {detail}."
+
+
+DATES = [
+    day + time + zone
+    for day in ("2024-02-29", "1969-12-31")
+    for time in ("T10", " 10:30", "T23:59:59", "T23:59:59.5", "T23:59:59.9999999",
+                 "T23:59:59.999999999")
+    for zone in ("", "Z", "+02:00", "+0200", "-05")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["2024-02-29", *DATES])
+def test_date_is_the_moment_that_training_reads(text: str) -> None:
+    (moment,) = dates(pd.Series([text]))
+    feature = Feature(name="sold", kind="date")
+    packed = RecordPacker([feature]).pack([{"sold": text}])
+    assert packed.numeric.item() == moment.value // 1000 / 1e6
+    for values in (pa.array([text]), pa.array([moment.value]).cast(pa.timestamp("ns", "UTC"))):
+        column = pa.table({"sold": values})
+        assert pack(column, [feature]).numeric.item() == packed.numeric.item()
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-01-31Z", "2024-01-31T10:00+02:60", "2024-01-31T10:00+25:00", "2024-01-31T24:00"]
+)
+def test_date_that_training_refuses_is_refused(text: str) -> None:
+    assert dates(pd.Series([text])).isna().all()
+    feature = Feature(name="sold", kind="date")
+    with pytest.raises(Problem, match="is not a date"):
+        RecordPacker([feature]).pack([{"sold": text}])
+    with pytest.raises(Problem, match="is not a date"):
+        pack(pa.table({"sold": [text]}), [feature])
 
 
 def test_missing_columns_and_rows_that_are_none_are_named(client: httpx.Client) -> None:

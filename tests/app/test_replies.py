@@ -78,6 +78,25 @@ def test_parquet_that_grows_too_much_as_csv_is_refused(kind: pa.DataType) -> Non
     assert refused.value.status == 413
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [pa.string(), pa.large_string(), pa.binary(), pa.binary(1_000_000),
+     pa.dictionary(pa.int32(), pa.string())],
+    ids=str,
+)  # fmt: skip
+def test_parquet_that_grows_too_much_is_not_unpacked(
+    kind: pa.DataType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet.ParquetFile, "iter_batches", pytest.fail)
+    columns = {str(i): pa.array([b"x" * 1_000_000] * 20, pa.binary()) for i in range(2)}
+    if not pa.types.is_fixed_size_binary(kind):
+        columns = {name: values.cast(pa.string()) for name, values in columns.items()}
+    table = pa.table({name: values.cast(kind) for name, values in columns.items()})
+    parquet.write_table(table, sink := io.BytesIO())
+    with pytest.raises(Problem, match="more than 30000000 bytes as CSV"):
+        _parquet_as_csv(sink.getvalue(), 30_000_000)
+
+
 def test_a_long_cell_comes_back(client: httpx.Client) -> None:
     content = f'note,{HEADER}\n"{"x" * 200_000}",1.5,Good,true,2020-01-01\n'
     text = rows_with_predictions(client, content.encode())
