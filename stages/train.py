@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pandas as pd
+from catboost import CatBoostError
 
 from stages.experiment import cluster, one_thread, save, start
 from stages.fingerprint import md5
@@ -102,15 +104,7 @@ def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
         board.add(name, "compare", entry["scores"])
     ranked = [tried[i]["model"] for i in board.ranking()[:selected]] if fitted_later else [best]
     if params.tune.iterations:
-        ranked[0] = experiment.tune_model(
-            ranked[0],
-            n_iter=params.tune.iterations,
-            search_library={"random": "scikit-learn", "optuna": "optuna"}[params.tune.library],
-            optimize=params.sort,
-            choose_better=True,
-            verbose=shown,
-            tuner_verbose=False,
-        )
+        ranked[0] = tune(experiment, ranked[0], params)
         board.add("best", "tune", scores_of(ranked[0], tried))
     best = ranked[0]
     if params.ensemble:
@@ -137,6 +131,36 @@ def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
         board.add(f"at {chosen:.3f}", "threshold", scores)
     pipeline = experiment.pipeline
     return type(pipeline)([*pipeline.steps, ("actual_estimator", best)]), board.table()
+
+
+def tune(experiment: Any, estimator: Any, params: Train) -> Any:
+    """The best of `estimator` and of what the search for hyperparameters tries, fitted.
+
+    Raises:
+        ValueError: a hyperparameter of `train.models` is one that the search knows by another name.
+    """
+    known_models = experiment._all_models_internal
+    for known in known_models.values():
+        # CatBoost turns NumPy's numbers into Python's; scikit-learn then refuses to clone it
+        known.tune_grid = {
+            name: [value.item() if isinstance(value, np.generic) else value for value in values]
+            for name, values in known.tune_grid.items()
+        }
+    try:
+        return experiment.tune_model(
+            estimator,
+            n_iter=params.tune.iterations,
+            search_library={"random": "scikit-learn", "optuna": "optuna"}[params.tune.library],
+            optimize=params.sort,
+            choose_better=True,
+            verbose=sys.stderr.isatty(),
+            tuner_verbose=False,
+        )
+    except CatBoostError as error:  # it takes no hyperparameter under two names
+        raise ValueError(
+            f"train.tune: {error} The search says {', '.join(known_models['catboost'].tune_grid)}: "
+            "use these names in train.models."
+        ) from error
 
 
 def scores_of(estimator: Any, tried: Sequence[dict[str, Any]]) -> pd.DataFrame:

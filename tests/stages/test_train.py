@@ -124,6 +124,24 @@ def test_the_row_of_a_search_tells_of_the_estimator_that_it_found(
     assert chosen["alpha" if "ridge" in model else "n_estimators"] not in {1e6, 1}
 
 
+@pytest.mark.parametrize("library", ["random", "optuna"])
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_catboost_can_be_searched(task: Task, library: str) -> None:
+    model = {"catboost": {"n_estimators": 1}}
+    search = {"tune__iterations": 5, "tune__library": library}
+    pipeline, board, rows = fitted(task, models=[model], **search)
+    assert board["step"].tolist() == ["tune", "compare"]
+    assert pipeline.steps[-1][1].get_params()["n_estimators"] > 1
+    assert len(pipeline.predict(rows)) == len(rows)
+
+
+def test_a_hyperparameter_that_the_search_knows_by_another_name_is_refused() -> None:
+    model = {"catboost": {"iterations": 1}}
+    message = "train.tune: only one of .*iterations.* The search says .*n_estimators.* use these"
+    with pytest.raises(ValueError, match=message):
+        fitted("regression", models=[model], tune__iterations=1)
+
+
 def test_the_candidate_is_the_best_of_the_latest_step() -> None:
     board = pd.DataFrame({"step": ["compare", "blend", "compare"], "estimator": ["a", "b", "c"]})
     assert candidate(board)["estimator"] == "b"
