@@ -132,13 +132,11 @@ def _parquet_as_csv(data: Bytes, max_bytes: int) -> bytes:
     )
     sink = pa.BufferOutputStream()
     try:
-        file = parquet.ParquetFile(pa.py_buffer(data))
+        buffer = pa.py_buffer(data)
+        file = parquet.ParquetFile(buffer)
+        if sum(_text_lengths(buffer, file.metadata)) > max_bytes:
+            raise too_large
         with arrow_csv.CSVWriter(sink, file.schema_arrow) as writer:
-            length = 0
-            for part in _text_lengths(data):
-                length += part
-                if length > max_bytes:
-                    raise too_large
             for batch in file.iter_batches(BATCH):
                 writer.write(batch)
                 if sink.tell() > max_bytes:
@@ -150,14 +148,12 @@ def _parquet_as_csv(data: Bytes, max_bytes: int) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _text_lengths(data: Bytes) -> Iterator[int]:
+def _text_lengths(buffer: Any, metadata: Any) -> Iterator[int]:
     """Add up each text column while it is encoded: a few bytes can stand for gigabytes."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import parquet
 
-    buffer = pa.py_buffer(data)
-    metadata = parquet.read_metadata(buffer)
     kinds = {
         field.name: field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         for field in metadata.schema.to_arrow_schema()

@@ -17,7 +17,7 @@ def baselines(task: Task, seed: int) -> dict[str, Pipeline]:
     numbers = make_pipeline(
         SimpleImputer(strategy="mean", keep_empty_features=True), StandardScaler()
     )
-    dates = make_pipeline(FunctionTransformer(seconds), *(step for _, step in clone(numbers).steps))
+    dates = make_pipeline(FunctionTransformer(seconds), clone(numbers))
     encode = ColumnTransformer(
         [
             ("numbers", numbers, make_column_selector(dtype_include="number")),
