@@ -75,7 +75,10 @@ def ask(url: str, sample: pd.DataFrame) -> dict[str, object]:
     request = urllib.request.Request(  # noqa: S310 - loopback
         f"{url}/predict",
         data=body.encode(),
-        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+        headers={
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "X-API-Key": os.environ.get("SERVE_API_KEY", ""),
+        },
     )
     with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - loopback
         answer: dict[str, object] = json.load(reply)

@@ -141,8 +141,20 @@ def pushed(version: str, settings: Settings) -> Manifest:
 
 
 def read_history() -> list[Deployment]:
-    """Every line so far, oldest first."""
+    """Every line so far, oldest first.
+
+    Raises:
+        DeploymentError: a line that was committed is not there any more.
+    """
     lines = HISTORY.read_text().splitlines() if HISTORY.exists() else []
+    patches = git("log", "--format=", "--patch", "--no-color", "--", str(HISTORY)).splitlines()
+    lost = {line.removeprefix("+") for line in patches if line.startswith("+{")} - set(lines)
+    if lost:
+        raise DeploymentError(
+            f"{HISTORY} has lost {len(lost)} line(s), as `dvc exp apply` of an older experiment "
+            f"does. `git log -- {HISTORY}` shows its commits; `git checkout COMMIT -- {HISTORY}` "
+            "brings it back."
+        )
     return [Deployment.model_validate_json(line) for line in lines]
 
 
@@ -293,10 +305,10 @@ def main() -> None:
     actions.add_parser("rollback")
     actions.add_parser("show")
     asked = parser.parse_args()
-    if asked.action == "show":
-        print(show(read_history()) or f"{HISTORY} has no line yet: nothing was promoted.")
-        return
     try:
+        if asked.action == "show":
+            print(show(read_history()) or f"{HISTORY} has no line yet: nothing was promoted.")
+            return
         current = now_served()
         if asked.action == "promote":
             target = locked(resolve(asked.revision))

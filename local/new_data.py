@@ -19,6 +19,7 @@ import yaml
 
 from local.profile import Proposal, missing_texts, propose
 from local.yaml_text import rewrite
+from stages.experiment import folds
 from stages.fingerprint import md5
 from stages.params import validate
 from stages.prepare import check, split_rows
@@ -60,15 +61,16 @@ def plan(table: Path, target: str, name: str | None) -> list[Proposal]:
 
 
 def prove(table: Path, raw: dict[str, Any]) -> None:
-    """Check the table with the new keys as the prepare stage will.
+    """Check the table with the new keys as the stages prepare and train will.
 
     Raises:
         ValueError: what the stage would have said.
     """
     params = validate(raw)
     base, split = params.base, params.prepare.split
-    frame, _ = check(read_table(table, params.prepare.missing), params, data_md5="")
-    split_rows(frame, base.target, base.task, split, base.seed)
+    frame, schema = check(read_table(table, params.prepare.missing), params, data_md5="")
+    train, test = split_rows(frame, base.target, base.task, split, base.seed)
+    folds(train, test, schema, params.train.folds)
 
 
 def install(table: Path, path: Path, params: str) -> None:

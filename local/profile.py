@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from app.manifest import Kind, Task
-from stages.table import typed
+from stages.table import MOSTLY, typed
 
 # Texts that mean "no value" wherever they stand alone in a cell.
 NO_VALUE = ("?", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")
@@ -22,6 +22,8 @@ ENTITY = re.compile(
     r"patient|person|session|site|subject|user)(?:[^a-z]|$)"
 )
 ROW_NAME = re.compile(r"(?:^|[^a-z])(id|index|key|nr|number|row|unnamed|uuid)(?:[^a-z]|$)")
+# Dates that `stages.table.typed` does not read as such: 31.12.2024, 12/31/24 10:15
+FOREIGN_DATE = r"\d{1,4}([./-])\d{1,2}\1\d{1,4}(?:[ T].*)?"
 MOST_CLASSES = 20  # whole numbers with no more values than this are labels
 RARE = 0.2  # a label with a smaller share makes the accuracy flatter
 FEW_ROWS = 1000
@@ -142,10 +144,16 @@ def set_aside(columns: list[Column], target: Column, task: Task) -> tuple[list[P
             drop[column.name] = f"is free text: {column.distinct} values"
     name = next((column.name for column in names if column.name not in drop), None)
     reason = "names a row: each has a value of its own" if name else "no column names a row"
-    why = "; ".join(f"{column!r} {reason}" for column, reason in drop.items())
+    said = [f"{column!r} {why}" for column, why in drop.items()]
+    said += [
+        f"{column.name!r} holds dates that are read as texts: write them as 2024-12-31"
+        for column in columns
+        if column.kind == "category"
+        and column.values.dropna().str.fullmatch(FOREIGN_DATE).mean() >= MOSTLY
+    ]
     proposals = [
         Proposal("prepare.id", name, reason),
-        Proposal("prepare.drop", list(drop), why or "every column may say something"),
+        Proposal("prepare.drop", list(drop), "; ".join(said) or "every column may say something"),
     ]
     return proposals, {*drop, *([name] if name else [])}
 

@@ -59,6 +59,10 @@ def main() -> None:
     pipeline = joblib.load(CANDIDATE_FOLDER / "pipeline.pkl")
     with one_thread():
         report, tables = judge(pipeline, train, test, schema, params.base.seed)
+        try:
+            reasons = gate(report, params.evaluate.gate)
+        except ValueError as error:
+            sys.exit(f"evaluate: {error}")
         more, further = compare(pipeline, train, test, schema, params)
     report["folds"] = fold_scores(pd.read_csv(CANDIDATE_FOLDER / "leaderboard.csv"))
     report |= more
@@ -67,10 +71,6 @@ def main() -> None:
     METRICS.write_text(json.dumps(report, indent=2) + "\n")
     log(params.base.name, report, tables, schema)
     show(report)
-    try:
-        reasons = gate(report, params.evaluate.gate)
-    except ValueError as error:
-        sys.exit(f"evaluate: {error}")
     if reasons:
         sys.exit(
             "evaluate: the candidate is not good enough, and nothing is deployed:\n  "

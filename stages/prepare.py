@@ -17,10 +17,11 @@ from app.manifest import Class, Feature, Kind, Task
 from stages.fingerprint import md5
 from stages.params import Base, Params, Prepare, Split, read
 from stages.schema import TEST, TRAIN, Schema, write_prepared
-from stages.table import SHOWN, TableError, read_table, refuse, typed
+from stages.table import SHOWN, TableError, read_table, typed
 
 DATA = Path("data")
 PREPARED = Path("prepared")
+WHOLE = r"0|-?[1-9]\d{0,17}"  # a whole number as int64 writes it
 LARGEST_WHOLE = 2**53  # from here on float64 does not tell whole numbers apart
 STRATA = 10  # a numeric target is stratified by its deciles
 
@@ -59,14 +60,9 @@ def check(frame: pd.DataFrame, params: Params, data_md5: str) -> tuple[pd.DataFr
     columns[base.target] = target
     for name in aside:
         columns[name] = frame[name]  # as it is: a name is no number
-        if name != prepare.split.column or prepare.split.strategy != "time":
-            continue
-        kind, columns[name] = typed(frame[name])
-        if kind == "category":
-            raise TableError(
-                f"prepare.split.column: {name!r} holds texts (row 1: {frame[name].iloc[0]!r}); a "
-                "split by time needs dates or numbers."
-            )
+    if prepare.split.column is not None:
+        by = split_key(frame[prepare.split.column], prepare.split.strategy)
+        columns[prepare.split.column] = by
     schema = Schema(
         task=base.task,
         target=base.target,
@@ -98,11 +94,21 @@ def refuse_impossible(frame: pd.DataFrame, base: Base, prepare: Prepare) -> None
             f"prepare.split: strategy {split.strategy!r} with column {split.column!r}. "
             "group and time need a column, random and stratified take none (null)."
         )
-    target = frame[base.target]
-    refuse(target[target.isna()], "present, and each row needs its target")
+    refuse_missing(frame[base.target], "base.target")
     if split.column is not None:
-        by = frame[split.column]
-        refuse(by[by.isna()], f"present, and a split by {split.strategy} needs one in each row")
+        refuse_missing(frame[split.column], "prepare.split.column")
+
+
+def refuse_missing(column: pd.Series, key: str) -> None:
+    """Raise TableError when a column that each row needs has no value in some."""
+    rows = [str(row + 1) for row in column.index[column.isna()]]
+    if rows:
+        more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+        raise TableError(
+            f"{key}: {len(rows)} row(s) have no {column.name!r} (rows count from 1 after the "
+            f"header): {', '.join(rows[:SHOWN])}{more}. Fill them in, remove these rows, or choose "
+            "another column."
+        )
 
 
 def read_target(target: pd.Series, task: Task) -> tuple[pd.Series, tuple[Class, ...]]:
@@ -144,6 +150,27 @@ def read_target(target: pd.Series, task: Task) -> tuple[pd.Series, tuple[Class, 
     return values, tuple(
         sorted(value.item() if hasattr(value, "item") else value for value in counts.index)
     )
+
+
+def split_key(column: pd.Series, strategy: str) -> pd.Series:
+    """The values of `prepare.split.column`, none missing, in the type that orders them.
+
+    Splits and folds take groups in their order, so 10 has to come after 9 for them to be those
+    that others publish; 007 and 7 stay two groups, as texts.
+
+    Raises:
+        TableError: texts where a split by time needs moments.
+    """
+    if strategy == "group":
+        names = column.astype(str)
+        return names.astype("int64") if names.str.fullmatch(WHOLE).all() else column
+    kind, values = typed(column)
+    if kind == "category":
+        raise TableError(
+            f"prepare.split.column: {column.name!r} holds texts (row 1: {column.iloc[0]!r}); a "
+            "split by time needs dates or numbers."
+        )
+    return values
 
 
 def describe(name: str, kind: Kind, values: pd.Series) -> Feature:

@@ -19,6 +19,7 @@ MOSTLY = 0.95
 SHOWN = 20
 LONGEST_CELL = 2**31 - 1  # as much as Python's reader takes anywhere; its default is 131,072
 BOOLEANS = {"true": 1.0, "false": 0.0}
+SEPARATORS = (";", "\t", "|")
 ISO_DATE = r"\d{4}-\d{2}-\d{2}"
 INDEX_LEVEL = re.compile(r"__index_level_\d+__")
 
@@ -52,6 +53,7 @@ def read_table(path: Path, missing: Sequence[str]) -> pd.DataFrame:
         else:
             names = header(path)
             refuse_repeated(names, path)
+            refuse_separator(path, names)
             refuse_ragged(path, len(names))
             frame = pd.read_csv(
                 path,
@@ -85,6 +87,16 @@ def records(path: Path) -> Iterator[list[str]]:
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         yield from filter(None, csv.reader(file))
+
+
+def refuse_separator(path: Path, names: Sequence[str]) -> None:
+    """Raise TableError when a CSV's header is one cell that something else takes apart."""
+    found = [sign for sign in SEPARATORS if len(names) == 1 and sign in names[0]]
+    if found:
+        raise TableError(
+            f"{path}: the header is one column, {names[0]!r}, which {found[0]!r} seems to take "
+            "apart. Save the table with commas between the cells."
+        )
 
 
 def refuse_ragged(path: Path, width: int) -> None:

@@ -264,6 +264,22 @@ def test_uncommitted_parameters_are_not_overwritten(
     assert (repository.root / "params.yaml").read_text() == "shift: 7\n"
 
 
+def test_a_history_that_lost_lines_is_refused(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = [repository.train(float(shift)) for shift in range(2)]
+    for commit in commits:
+        call(monkeypatch, "promote", commit)
+    lines = history.HISTORY.read_text().splitlines(keepends=True)
+    history.HISTORY.write_text(lines[1])  # as `dvc exp apply` of an older experiment does
+    repository.git("commit", "--all", "--quiet", "--message", "Another branch's history")
+    before = repository.state()
+    for action in (["promote", commits[0]], ["rollback"], ["show"]):
+        with pytest.raises(SystemExit, match=r"deployments.jsonl has lost 1 line"):
+            call(monkeypatch, *action)
+    assert repository.state() == before
+
+
 def test_a_dead_registry_changes_nothing(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

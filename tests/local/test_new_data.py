@@ -82,7 +82,8 @@ def test_the_table_is_written_pinned_and_described(
     ("content", "target", "message"),
     [
         ("a,b\n1,2\n", "price", "has no column 'price'"),
-        ("a,b\n1,2\n2,\n3,4\n", "b", "column 'b', row 2"),
+        ("a,b\n1,2\n2,\n3,4\n", "b", r"base.target: 1 row\(s\) have no 'b' .*: 2\."),
+        ("a,b\n5,2\n1,3\n5,4\n", "b", "only 2 rows to train on"),
         ("a,b\n1,2\n2,2\n", "b", "one value only"),
         ("a,b\n" + "1,2\n" * 50 + "x,3\n", "b", "column 'a', row 51: 'x'"),
         ("a,a\n1,2\n", "a", "columns named twice"),

@@ -139,6 +139,15 @@ def test_rows_in_order_of_time_are_split_by_time(frame: pd.DataFrame) -> None:
     assert proposed(frame)["prepare.split.strategy"] == "stratified"
 
 
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%m/%d/%y", "%d-%m-%Y %H:%M"])
+def test_dates_of_another_form_are_pointed_out(frame: pd.DataFrame, form: str) -> None:
+    frame["day"] = pd.date_range("2024-01-01", periods=ROWS).strftime(form)
+    frame["version"] = "1.2.3"
+    frame.loc[::3, "version"] = "unknown"
+    drop = next(one for one in propose(frame, "kind") if one.key == "prepare.drop")
+    assert drop.reason == "'day' holds dates that are read as texts: write them as 2024-12-31"
+
+
 def test_texts_for_no_value_are_found(frame: pd.DataFrame) -> None:
     frame.loc[3, "colour"] = "?"
     frame.loc[[5, 9, 40], "size (m²)"] = "unknown"

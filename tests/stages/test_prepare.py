@@ -103,7 +103,7 @@ def test_an_impossible_combination_is_refused(
 
 def test_a_missing_target_names_its_row(frame: pd.DataFrame) -> None:
     frame.loc[11, "y"] = np.nan
-    with pytest.raises(TableError, match="column 'y', row 12"):
+    with pytest.raises(TableError, match=r"base.target: 1 row\(s\) have no 'y' .*: 12\."):
         check(frame, params(), "0.dir")
 
 
@@ -134,10 +134,19 @@ def test_names_of_rows_and_groups_stay_as_they_are(frame: pd.DataFrame) -> None:
     assert kept["invoice"].tolist() == frame["invoice"].tolist()
 
 
+@pytest.mark.parametrize("last", ["10", "9007199254740993", "-3"])
+def test_groups_that_are_whole_numbers_are_in_their_order(frame: pd.DataFrame, last: str) -> None:
+    frame["family"] = [str(i // 2) for i in range(len(frame))]
+    frame.loc[len(frame) - 1, "family"] = last
+    wanted = params(prepare__split={"strategy": "group", "column": "family", "test_size": 0.2})
+    kept, _ = check(frame, wanted, "0.dir")
+    assert kept["family"].tolist() == [int(name) for name in frame["family"]]
+
+
 def test_a_row_without_its_group_is_named(frame: pd.DataFrame) -> None:
     frame.loc[4, "colour"] = np.nan
     wanted = params(prepare__split={"strategy": "group", "column": "colour", "test_size": 0.2})
-    with pytest.raises(TableError, match="column 'colour', row 5"):
+    with pytest.raises(TableError, match=r"split.column: 1 row\(s\) have no 'colour' .*: 5\."):
         check(frame, wanted, "0.dir")
 
 
