@@ -51,7 +51,11 @@ class Trial:
     settings: dict[str, Any]
 
     def __str__(self) -> str:
-        settings = "  ".join(f"{key}={value}" for key, value in self.settings.items())
+        shown = {  # DVC's numbers are floats
+            key: f"{value:.15g}" if isinstance(value, float) else value
+            for key, value in self.settings.items()
+        }
+        settings = "  ".join(f"{key}={value}" for key, value in shown.items())
         score = self.state.lower() if self.score is None else f"folds {self.score:.6g}"
         holdout = "" if self.holdout is None else f"  holdout {self.holdout:.6g}"
         return f"{self.name}  {score}{holdout}  {settings}"

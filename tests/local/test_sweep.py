@@ -68,7 +68,7 @@ def test_the_folds_say_which_is_best_and_what_failed_comes_last(
     (first,) = [one for one in ranked if one.name == "s-1"]
     holdout = -0.9 if gate == "r2" else 0.9
     assert (first.score, first.holdout) == (0.9, holdout)
-    assert str(first) == f"s-1  folds 0.9  holdout {holdout}  train.blend=2.0"
+    assert str(first) == f"s-1  folds 0.9  holdout {holdout}  train.blend=2"
 
 
 @pytest.mark.usefixtures("candidates")
