@@ -1,5 +1,6 @@
 """PyCaret behind one door: the only module that sets up its experiments."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +93,7 @@ def start(
     from pycaret.regression import RegressionExperiment
 
     make = {"regression": RegressionExperiment, "classification": ClassificationExperiment}
+    gc.freeze()  # PyCaret looks for garbage at each step: 0.2 s if among all that was imported
     experiment = make[schema.task]()
     rows = table(train, schema)
     with added_steps(experiment, rows):

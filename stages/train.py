@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import joblib
 import numpy as np
 import pandas as pd
 from catboost import CatBoostError
@@ -208,8 +209,35 @@ def candidate(leaderboard: pd.DataFrame) -> pd.Series:
 
 
 def optimize_threshold(experiment: Any, estimator: Any, sort: str) -> Any:
-    """PyCaret's threshold search, without the browser window that it opens."""
-    with patch("plotly.graph_objects.Figure.show"):
+    """PyCaret's threshold search, without the browser window that it opens.
+
+    It fits everything anew for each threshold, though only answers depend on it: what was fitted
+    on the same rows is taken again.
+    """
+    from pycaret.internal.meta_estimators import CustomProbabilityThresholdClassifier
+
+    fit, known = CustomProbabilityThresholdClassifier.fit, {}
+
+    def fit_once(self: Any, X: pd.DataFrame, y: pd.Series, **how: Any) -> Any:
+        rows = joblib.hash((X, y, how))
+        if rows not in known:
+            known[rows] = fit(self, X, y, **how).classifier_
+        self.classifier_ = known[rows]
+        return self
+
+    with (
+        patch("plotly.graph_objects.Figure.show"),
+        patch.multiple(
+            CustomProbabilityThresholdClassifier,
+            fit=fit_once,
+            __iter__=None,  # PyCaret puts it into a table, and pandas takes a forest for a list
+            create=True,
+        ),
+        patch.object(experiment, "n_jobs_param", 1),  # other processes would know of no fit
+    ):
+        # Fitted before the search, which puts a RandomState of one seed in place of NumPy's: a
+        # forest would have one tree again and again, a stack could not be fitted at all
+        experiment._create_model(estimator, probability_threshold=0.5, verbose=False, system=False)
         return experiment.optimize_threshold(estimator, optimize=sort, verbose=False)
 
 

@@ -74,6 +74,12 @@ def fitted(task: Task, **changes: Any) -> tuple[Any, pd.DataFrame, pd.DataFrame]
             ["blend", "threshold"],
             "CustomProbabilityThresholdClassifier",
         ),
+        (
+            "classification",
+            {"ensemble": "bagging", "stack": 2, "threshold": True},
+            ["bagging", "stack", "threshold"],
+            "CustomProbabilityThresholdClassifier",
+        ),
     ],
 )
 def test_each_choice_is_a_step_of_the_leaderboard_and_predicts(
@@ -84,6 +90,14 @@ def test_each_choice_is_a_step_of_the_leaderboard_and_predicts(
     assert len(pipeline.predict(rows)) == len(rows)
     if estimator:
         assert type(pipeline.steps[-1][1]).__name__ == estimator
+
+
+def test_a_threshold_changes_nothing_but_the_labels() -> None:
+    plain, board, rows = fitted("classification", models=["rf"])
+    pipeline, searched, _ = fitted("classification", models=["rf"], threshold=True)
+    np.testing.assert_array_equal(pipeline.predict_proba(rows), plain.predict_proba(rows))
+    assert searched.set_index("step")["AUC"]["threshold"] == board["AUC"][0]
+    assert searched["Accuracy"].idxmax() == searched["step"].tolist().index("threshold")
 
 
 def test_the_search_for_a_threshold_is_a_nested_run(
