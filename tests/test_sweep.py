@@ -102,7 +102,7 @@ def test_a_sweep_of_one_experiment_is_ranked(project: Project) -> None:
     said = project.run("python", "-m", "local.sweep", "train.folds=5").stdout
     assert re.search(
         r"By RMSE, its mean over the training folds; beside it rmse on the holdout\n"
-        r"  1  sweep-\d+-\d+  folds [\d.]+  holdout [\d.]+  train\.folds=5\.0\n"
+        r"  1  sweep-\d+-\d+  folds [\d.]+  holdout [\d.]+  train\.folds=5\n"
         r" +http://\S+/runs/",
         said,
     ), said
