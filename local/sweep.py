@@ -23,6 +23,7 @@ import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from local.restore import restore
 from stages.tracking import CANDIDATE
 
 POLL_SECONDS = 10.0
@@ -120,8 +121,8 @@ def states(status: str, prefix: str) -> dict[str, str]:
     return dict(line.findall(status))
 
 
-def wait(prefix: str) -> None:
-    """Until no experiment of the sweep is queued or running; tells each one's end."""
+def wait(prefix: str) -> dict[str, str]:
+    """The experiments' states, once none is queued or running; tells each one's end."""
     told: set[str] = set()
     while True:
         # Not `dvc exp show`: it fails while an experiment's folder comes or goes
@@ -131,7 +132,7 @@ def wait(prefix: str) -> None:
             print(f"{name}: {now[name].lower()}", flush=True)
         told |= over
         if over == now.keys():
-            return
+            return now
         time.sleep(POLL_SECONDS)
 
 
@@ -175,7 +176,13 @@ def main() -> None:
         sys.exit(f"sweep: DVC queued no experiment named {prefix}; see above.")
     start = ("queue", "start", "--jobs", str(asked.jobs))
     print(f"$ dvc {' '.join(start)}\n{run(*start)}", flush=True)
-    wait(prefix)
+    ended = wait(prefix)
+    try:
+        restored = restore(name for name, state in ended.items() if state == "Success")
+    except LookupError as error:
+        sys.exit(f"sweep: {error}")
+    for name in restored:
+        print(f"{name}: restored; DVC had its results, but not its name")
     ranked = trials(dvc.api.exp_show(), prefix, sort, metric, keys)
     try:
         addresses = links(params["base"]["name"], ranked)

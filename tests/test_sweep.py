@@ -57,7 +57,9 @@ def test_eight_queued_experiments_are_eight_complete_runs(
     settings = [part for one in GRID for part in ("--set-param", one)]
     project.run("dvc", "exp", "run", "--queue", "--name", "eight", *settings, "evaluate")
     project.run("dvc", "queue", "start", "--jobs", "2")
-    assert set(wait(project).values()) == {"Success"}
+    ended = wait(project)
+    assert set(ended.values()) == {"Success"}
+    project.run("python", "-m", "local.restore", *ended)  # DVC's workers may have met
 
     client = MlflowClient(mlflow_server)
     known = client.get_experiment_by_name("sweep")
@@ -96,6 +98,25 @@ def test_the_folds_rank_the_experiments(project: Project, monkeypatch: pytest.Mo
     assert {one.name: one.holdout for one in ranked} == {
         name: report["model"]["rmse"] for name, report in reports.items()
     }
+
+
+def test_an_experiment_that_lost_its_name_gets_it_back(project: Project) -> None:
+    ref = project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/eight-3").stdout
+    commit = project.run("git", "rev-parse", ref.strip()).stdout
+    project.run("git", "update-ref", "-d", ref.strip())
+    assert "eight-3" not in shown(project)
+    said = project.run("python", "-m", "local.restore", "eight-2", "eight-3").stdout
+    assert said == "eight-3: restored; `dvc exp show` has it again.\n"
+    assert project.run("git", "rev-parse", ref.strip()).stdout == commit
+    assert len([name for name in shown(project) if name.startswith("eight-")]) == EXPERIMENTS
+    said = project.run("python", "-m", "local.restore", "eight-2", "eight-3").stdout
+    assert said == "Nothing to restore: `dvc exp show` has each of them.\n"
+
+
+def test_what_the_queue_does_not_know_is_not_restored(project: Project) -> None:
+    refused = project.run("python", "-m", "local.restore", "nine", check=False)
+    assert refused.returncode == 1
+    assert refused.stderr == "restore: nine is no success of the queue; see `dvc queue status`.\n"
 
 
 def test_a_sweep_of_one_experiment_is_ranked(project: Project) -> None:
