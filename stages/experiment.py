@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
@@ -24,6 +25,8 @@ from stages.schema import Schema, encode_target, model_frame
 VOLATILE = ("train_finish_time", "model_guid")
 SCHEDULER_SECONDS = 10
 TARGET = "_target"  # the name inside PyCaret; a safe name starts with a letter
+
+Folds = list[tuple[np.ndarray, np.ndarray]]  # each the rows to train on and those to answer
 
 
 @contextmanager
@@ -118,7 +121,46 @@ def start(
     # One thread inside an estimator, n_jobs folds side by side: the other way round, or both
     # at once, is up to fifty times slower.
     experiment.n_jobs_param = params.n_jobs
+    if schema.task == "classification":
+        mend_scores(experiment)
     return experiment
+
+
+def mend_scores(experiment: Any) -> None:
+    """Score many classes, and folds that lack a label, for what they are.
+
+    Of many classes PyCaret gives scikit-learn the decision function for the AUC, which it does
+    not take, and where a fold has none but the first two it counts them as two classes. An AUC
+    that cannot be measured is 0 to PyCaret; here it is missing, and the mean is of the others.
+    """
+    if experiment.is_multiclass:
+        experiment._all_metrics["auc"].scorer._response_method = "predict_proba"
+        for metric in experiment._all_metrics.values():
+            if hasattr(metric.score_func, "kwargs_if_binary"):
+                metric.score_func.kwargs_if_binary = None
+    cross_validate = experiment._create_model_with_cv
+
+    def without_invented_auc(**given: Any) -> Any:
+        model, seconds, scores, means = cross_validate(**given)
+        y = given["data_y"]
+        plan = given["cv"].split(given["data_X"], y, given["groups"])
+        answers = hasattr(model, "predict_proba") or not experiment.is_multiclass
+        measured = [answers and y.iloc[asked].nunique() == y.nunique() for _, asked in plan]
+        auc = scores["AUC"].iloc[: len(measured)].where(measured)
+        scores["AUC"] = [*auc, auc.mean(), auc.std(ddof=0)]
+        return model, seconds, scores, means
+
+    experiment._create_model_with_cv = without_invented_auc
+
+
+@contextmanager
+def unrounded() -> Iterator[None]:
+    """Keep PyCaret from rounding scores, which it does to a fixed number of decimals.
+
+    Targets of a millionth would all tie at 0, and the first estimator would be the best.
+    """
+    with patch("pandas.DataFrame.round", lambda scores, decimals: scores):
+        yield
 
 
 def table(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -209,7 +251,8 @@ def folds(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, count: int) -
     """Cross-validation by the same notion as the holdout, in PyCaret's words.
 
     Raises:
-        ValueError: there are not enough rows, groups or rows of a label for `train.folds`.
+        ValueError: there are not enough rows, groups or rows of a label for `train.folds`, or a
+            fold would train without a label.
     """
     what, number = "rows", len(train)
     if schema.strategy == "group":
@@ -224,6 +267,8 @@ def folds(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, count: int) -
             f"train.folds is {count}, but there are only {number} {what} to train on. Lower "
             "train.folds or add rows."
         )
+    if schema.task == "classification" and schema.strategy in {"group", "time"}:
+        refuse_unknown_label(train, schema, count)
     if schema.strategy == "group":
         # PyCaret numbers the rows anew, the holdout after the training rows
         groups = pd.concat([train, test], ignore_index=True)[schema.split_column]
@@ -236,6 +281,28 @@ def folds(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, count: int) -
         "fold_strategy": "stratifiedkfold" if stratify else "kfold",
         "fold_shuffle": True,
     }
+
+
+def refuse_unknown_label(train: pd.DataFrame, schema: Schema, count: int) -> None:
+    """Raise ValueError when a fold by groups or time would train without a label."""
+    target = train[schema.target]
+    for number, (known, _) in enumerate(honest_folds(train, schema, count), start=1):
+        absent = set(target) - set(target.iloc[known])
+        if absent:
+            where = "only later rows" if schema.strategy == "time" else "one part of the groups"
+            raise ValueError(
+                f"train.folds: fold {number} of {count} would train without the label "
+                f"{min(absent)!r}, which {where} by {schema.split_column!r} have. Take another "
+                "number of folds, or leave that label's rows out of the table."
+            )
+
+
+def honest_folds(frame: pd.DataFrame, schema: Schema, count: int) -> Folds:
+    """Folds that keep groups whole, or that train on the past alone; the same as PyCaret's."""
+    if schema.strategy == "time":
+        return list(TimeSeriesSplit(count).split(frame))
+    groups = pd.factorize(frame[schema.split_column], sort=True, use_na_sentinel=False)[0]
+    return list(GroupKFold(count).split(frame, groups=groups))
 
 
 def preprocessing(params: Train, task: Task) -> dict[str, Any]:

@@ -14,13 +14,11 @@ import joblib
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+from sklearn.model_selection import KFold, StratifiedKFold
 
-from stages.experiment import one_thread
+from stages.experiment import Folds, honest_folds, one_thread
 from stages.metrics import HIGHER_IS_BETTER, answers, score
 from stages.schema import Schema, encode_target, model_frame
-
-Folds = list[tuple[np.ndarray, np.ndarray]]
 
 
 class IncomparableError(ValueError):
@@ -46,7 +44,7 @@ def inflation(
         looks, relative to the honest one.
 
     Raises:
-        IncomparableError: there are fewer groups than folds, or a fold would train without a class.
+        IncomparableError: a fold would train without a class.
     """
     X, y = model_frame(frame, schema), encode_target(frame, schema)
     plans = {
@@ -74,16 +72,6 @@ def inflation(
         report[name] = summary(parts, schema)
     report["inflation_percent"] = percent(report["honest"]["mean"], report["flattering"]["mean"])
     return report
-
-
-def honest_folds(frame: pd.DataFrame, schema: Schema, count: int) -> Folds:
-    """Folds that keep groups whole, or that train on the past alone; as `train` does."""
-    if schema.strategy == "time":
-        return list(TimeSeriesSplit(count).split(frame))
-    groups = pd.factorize(frame[schema.split_column], sort=True, use_na_sentinel=False)[0]
-    if groups.max() + 1 < count:
-        raise IncomparableError(f"{count} folds need as many groups, there are {groups.max() + 1}")
-    return list(GroupKFold(count).split(frame, groups=groups))
 
 
 def random_folds(y: pd.Series, schema: Schema, count: int, seed: int) -> Folds:

@@ -89,5 +89,5 @@ def fold_scores(leaderboard: pd.DataFrame) -> dict[str, dict[str, float]]:
             "std": float(row[f"{name} std"]),
         }
         for name in leaderboard.columns
-        if f"{name} std" in leaderboard.columns
+        if f"{name} std" in leaderboard.columns and pd.notna(row[name])
     }

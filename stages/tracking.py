@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import mlflow
+import pandas as pd
 import yaml
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
@@ -235,8 +236,9 @@ class PyCaretLogger(BaseLogger):
         self.tracking.log(self.run, params=clean)
 
     def log_metrics(self, metrics: Mapping[str, float], source: str | None = None) -> None:
-        """Write the means over the folds."""
-        self.tracking.log(self.run, metrics={_clean(key): value for key, value in metrics.items()})
+        """Write the means over the folds, of those that there are."""
+        known = {_clean(key): value for key, value in metrics.items() if pd.notna(value)}
+        self.tracking.log(self.run, metrics=known)
 
     def set_tags(self, source: str, experiment_custom_tags: Any, runtime: float, **_: Any) -> None:
         """Say which PyCaret step made the run."""
@@ -260,7 +262,8 @@ class PyCaretLogger(BaseLogger):
             if _same(entry["model"], model):
                 folds = entry["scores"].drop(index=["Mean", "Std"], errors="ignore")
                 for step, row in enumerate(folds.to_dict("records")):
-                    metrics = {f"fold_{_clean(key)}": value for key, value in row.items()}
+                    known = {key: value for key, value in row.items() if pd.notna(value)}
+                    metrics = {f"fold_{_clean(key)}": value for key, value in known.items()}
                     self.tracking.log(self.run, metrics=metrics, step=step)
                 return
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from catboost import CatBoostError
 
-from stages.experiment import cluster, one_thread, save, start
+from stages.experiment import cluster, one_thread, save, start, unrounded
 from stages.fingerprint import md5
 from stages.params import Params, Train, read
 from stages.prepare import PREPARED
@@ -51,13 +51,22 @@ class Leaderboard:
         self.rows: list[dict[str, Any]] = []
 
     def add(self, estimator: str, step: str, scores: pd.DataFrame) -> None:
-        """Add an estimator by PyCaret's table of its folds, and show it."""
+        """Add an estimator by PyCaret's table of its folds, and show it.
+
+        Raises:
+            ValueError: no fold could be scored by `sort`.
+        """
         row: dict[str, Any] = {"estimator": estimator, "step": step}
         for metric in scores.columns:
             row[metric] = scores.loc["Mean", metric]
             row[f"{metric} std"] = scores.loc["Std", metric]
         self.rows.append(row)
         mean, deviation = row[self.sort], row[f"{self.sort} std"]
+        if np.isnan(mean):
+            raise ValueError(
+                f"train.sort: {estimator} has no {self.sort}: it gives no probabilities, or no "
+                "fold is validated on rows of every label. Take another metric, or fewer folds."
+            )
         print(
             f"train: {step:<9} {estimator:<12} {self.sort} {mean:.5g} ± {deviation:.2g}", flush=True
         )
@@ -72,6 +81,7 @@ class Leaderboard:
         return pd.DataFrame(self.rows).iloc[self.ranking()].reset_index(drop=True)
 
 
+@unrounded()
 def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
     """Find the best estimator by cross-validation: compare, then what `params` asks for.
 
@@ -85,6 +95,7 @@ def fit(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
     Raises:
         ValueError: PyCaret has no such estimator or metric.
         RuntimeError: an estimator cannot be fitted.
+        TypeError: PyCaret cannot do the step with this estimator.
     """
     names, estimators = candidates(experiment, params.models)
     board = Leaderboard(experiment, params.sort)
@@ -262,7 +273,7 @@ def main() -> None:
                 pipeline, leaderboard = fit(experiment, params.train)
             if params.train.threshold:
                 log_threshold(logger, pipeline, leaderboard)
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, TypeError) as error:
             tracking.finish(run, "FAILED")
             sys.exit(f"train: {error}")
     CANDIDATE_FOLDER.mkdir(parents=True, exist_ok=True)
@@ -283,7 +294,7 @@ def log_threshold(logger: PyCaretLogger, pipeline: Any, leaderboard: pd.DataFram
 
 def log(tracking: Tracking, run: str | None, leaderboard: pd.DataFrame, params: Params) -> None:
     """Complete the parent run: the candidate's fold scores, the leaderboard, the content's md5."""
-    scores = candidate(leaderboard).drop(["estimator", "step"]).to_dict()
+    scores = candidate(leaderboard).drop(["estimator", "step"]).dropna().to_dict()
     tracking.log(run, metrics={f"cv_{key.replace(' ', '_')}": v for key, v in scores.items()})
     tracking.log_file(run, CANDIDATE_FOLDER / "leaderboard.csv")
     tracking.log(run, tags={CANDIDATE: md5(CANDIDATE_FOLDER), STAGES: "train"})

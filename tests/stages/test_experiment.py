@@ -48,6 +48,23 @@ def test_more_folds_than_there_is_to_fold_are_refused(
         folds(TRAIN, TRAIN, wanted, most + 1)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "column", "rare", "message"),
+    [
+        ("group", "g", "b", "fold . of 3 .* label 'rare', which one part of the groups by 'g'"),
+        ("time", "x", "c", "fold 1 of 3 .* label 'rare', which only later rows by 'x' have"),
+    ],
+)
+def test_a_fold_that_would_train_without_a_label_is_refused(
+    strategy: str, column: str, rare: str, message: str
+) -> None:
+    rows = TRAIN.assign(y=np.where(TRAIN["g"] == rare, "rare", "usual"))
+    with pytest.raises(ValueError, match=message):
+        folds(rows, rows, schema("classification", strategy, column), 3)
+    rows["y"] = ["rare", "usual"] * 3
+    assert folds(rows, rows, schema("classification", strategy, column), 2)["fold"] == 2
+
+
 def nasty(task: Task, **preprocess: Any) -> Any:
     """An experiment on dates that are missing and texts that break names."""
     generator = np.random.default_rng(0)

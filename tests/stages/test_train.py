@@ -34,11 +34,11 @@ def train_params(task: Task, **changes: Any) -> Train:
     return params_with({"base.task": task, **changes}).train
 
 
-def fitted(task: Task, **changes: Any) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
+def fitted(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
     """The pipeline, the leaderboard, and the rows on which both were made."""
     generator = np.random.default_rng(0)
     rows = pd.DataFrame({"a": generator.normal(size=120), "b": generator.normal(size=120)})
-    rows["y"] = 3 * rows["a"] + rows["b"] ** 2
+    rows["y"] = (3 * rows["a"] + rows["b"] ** 2) * unit
     classes: tuple[str, ...] = ()
     if task == "classification":
         classes = ("high", "low")
@@ -142,7 +142,7 @@ def test_the_row_of_a_search_tells_of_the_estimator_that_it_found(
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_catboost_can_be_searched(task: Task, library: str) -> None:
     model = {"catboost": {"n_estimators": 1}}
-    search = {"tune__iterations": 5, "tune__library": library}
+    search: dict[str, Any] = {"tune__iterations": 5, "tune__library": library}
     pipeline, board, rows = fitted(task, models=[model], **search)
     assert board["step"].tolist() == ["tune", "compare"]
     assert pipeline.steps[-1][1].get_params()["n_estimators"] > 1
@@ -167,6 +167,60 @@ def test_the_leaderboard_is_best_first() -> None:
     assert board["RMSE"].is_monotonic_increasing
     _, board, _ = fitted("classification")
     assert board["Accuracy"].is_monotonic_decreasing
+
+
+def test_the_smallest_targets_have_a_best_estimator_too() -> None:
+    pipeline, board, _ = fitted("regression", unit=1e-9, models=["dummy", "ridge"])
+    assert board["estimator"].tolist() == ["ridge", "dummy"]
+    assert 0 < board["RMSE"][0] < board["RMSE"][1] < 1e-8
+    assert type(pipeline.steps[-1][1]).__name__ == "Ridge"
+
+
+# PyCaret's, where a fold or an estimator has no AUC
+no_auc = pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+
+
+def by_groups(**changes: Any) -> tuple[Any, pd.DataFrame]:
+    """The experiment and the leaderboard of three labels, one of which some groups lack."""
+    generator = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": generator.normal(size=240), "g": np.repeat(np.arange(12), 20)})
+    rows["y"] = pd.cut(rows["a"], [-np.inf, -0.5, 0.5, np.inf], labels=["x", "y", "z"]).astype(str)
+    rows.loc[(rows["g"] % 4 == 0) & (rows["y"] == "z"), "y"] = "y"
+    schema = Schema(
+        task="classification",
+        target="y",
+        classes=("x", "y", "z"),
+        features=(Feature(name="a", kind="number"),),
+        strategy="group",
+        split_column="g",
+        data_md5="0.dir",
+    )
+    params = train_params("classification", folds=10, **changes)
+    with one_thread():
+        experiment = start(rows[:200], rows[200:], schema, params, seed=1, logger=None)
+        return experiment, fit(experiment, params)[1]
+
+
+@no_auc
+def test_folds_without_a_label_are_scored_as_those_of_many_classes() -> None:
+    experiment, board = by_groups(models=["dt", "lr"], sort="AUC")
+    tree, linear = (entry["scores"] for entry in experiment._master_model_container[:2])
+    assert tree["AUC"].isna().sum() == linear["AUC"].isna().sum() == 3  # groups 0, 4 and 8
+    for scores in (tree, linear):
+        folds = scores.drop(["Mean", "Std"])
+        assert scores.loc["Mean", "AUC"] == folds["AUC"].mean() > 0.8
+        assert folds["F1"].notna().all()
+        # Weighted by the labels' rows, recall is accuracy; of the second label alone it is not
+        np.testing.assert_allclose(folds["Recall"], folds["Accuracy"])
+    assert board["AUC"].tolist() == sorted(board["AUC"], reverse=True)
+
+
+@no_auc
+def test_an_auc_that_cannot_be_measured_does_not_rank() -> None:
+    with pytest.raises(ValueError, match=r"train\.sort: ridge has no AUC: it gives no probabil"):
+        by_groups(models=["ridge", "dt"], sort="AUC")
+    _, board = by_groups(models=["ridge", "dt"], sort="Accuracy")
+    assert board.set_index("estimator")["AUC"].isna().to_dict() == {"ridge": True, "dt": False}
 
 
 @pytest.mark.parametrize("sort", ["RMSE", "R2"])
