@@ -182,6 +182,8 @@ def now_served() -> Served:
 def previous(history: list[Deployment], current: Served) -> Served:
     """Where a rollback leads: before the last standing promotion, or to it if we left it.
 
+    A version promoted while it was locked already replaced nothing: what was before it counts.
+
     Raises:
         DeploymentError: no promotion stands, or nothing was served before it.
     """
@@ -191,14 +193,15 @@ def previous(history: list[Deployment], current: Served) -> Served:
             f"{HISTORY} has no promotion to take back. `git log -- {LOCK}` shows older versions; "
             "promote one of them."
         )
-    if left[-1].version != current.version:
-        return left[-1]
-    if left[-1].replaced is None:
-        raise DeploymentError(
-            f"{HISTORY} does not know what was served before {current.version}. "
-            f"`git log -- {LOCK}` shows older versions; promote one of them."
-        )
-    return left[-1].replaced
+    for line in reversed(left):
+        if line.version != current.version:
+            return line
+        if line.replaced is not None:
+            return line.replaced
+    raise DeploymentError(
+        f"{HISTORY} does not know what was served before {current.version}. "
+        f"`git log -- {LOCK}` shows older versions; promote one of them."
+    )
 
 
 @contextmanager

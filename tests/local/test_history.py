@@ -172,6 +172,21 @@ def test_a_rollback_after_a_new_training_leads_to_what_was_promoted(
     assert (repository.root / "params.yaml").read_text() == "shift: 1.0\n"
 
 
+def test_a_promotion_of_what_is_served_already_does_not_stop_a_rollback(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = repository.train(1.0)
+    newer = repository.train(2.0)
+    call(monkeypatch, "promote", newer)
+    with pytest.raises(SystemExit, match="does not know what was served before"):
+        call(monkeypatch, "rollback")
+    for commit in (older, newer, newer):
+        call(monkeypatch, "promote", commit)
+    for shift in ("1.0", "2.0"):
+        call(monkeypatch, "rollback")
+        assert (repository.root / "params.yaml").read_text() == f"shift: {shift}\n"
+
+
 def test_a_lock_of_mixed_stages_is_left_by_a_rollback(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
