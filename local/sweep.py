@@ -41,7 +41,7 @@ class Trial:
         score: mean of the ranking metric over the folds; None unless it succeeded.
         holdout: the gate's metric on the holdout, which ranks nothing; None unless it succeeded.
         candidate: the md5 of its fitted pipeline's folder; None unless it succeeded.
-        settings: the swept keys' values.
+        settings: the swept parameters' values, by their dotted paths.
     """
 
     name: str
@@ -86,7 +86,7 @@ def trials(
         prefix: as the sweep's experiments are called, but for their numbers.
         sort: one of PyCaret's metrics, as `train.sort` names it.
         metric: of the holdout, in the block `model` of reports/metrics.json.
-        keys: dotted paths of the swept parameters.
+        keys: the swept parameters, as `dvc exp run -S` takes them.
     """
     name = sort.lower().strip(".")
     ours = re.compile(named(prefix))
@@ -97,13 +97,27 @@ def trials(
             score=row[f"folds.{name}.mean"] if row["State"] == "Success" else None,
             holdout=row[f"model.{metric}"] if row["State"] == "Success" else None,
             candidate=candidate(row["rev"]) if row["State"] == "Success" else None,
-            settings={key: row[key] for key in keys},
+            settings=settings(row, keys),
         )
         for row in shown
         if ours.fullmatch(str(row["Experiment"]))
     ]
     sign = 1 if name in ERRORS else -1
     return sorted(found, key=lambda one: (one.score is None, sign * (one.score or 0.0), one.name))
+
+
+def settings(row: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """What the swept keys stand for in an experiment's row.
+
+    DVC shows a block as its leaves and a list as a whole: of `train.tune` there are its keys, and
+    of `train.models.0.dt.max_depth` there is `train.models`.
+    """
+    paths = [key.rpartition(":")[2].replace("[", ".") for key in keys]  # params.yaml:train.blend
+    return {
+        name: value
+        for name, value in row.items()
+        if any(f"{path}.".startswith(f"{name}.") or name.startswith(f"{path}.") for path in paths)
+    }
 
 
 def run(*arguments: str) -> str:
@@ -169,8 +183,8 @@ def main() -> None:
     sort, metric = params["train"]["sort"], params["evaluate"]["gate"]["metric"]
     keys = [one.split("=")[0].lstrip("+~") for one in asked.grid]
     prefix = f"sweep-{datetime.now(UTC):%m%d-%H%M%S}"
-    settings = [part for one in asked.grid for part in ("--set-param", one)]
-    queue = ("exp", "run", "--queue", "--name", prefix, *settings, "evaluate")
+    grid = [part for one in asked.grid for part in ("--set-param", one)]
+    queue = ("exp", "run", "--queue", "--name", prefix, *grid, "evaluate")
     print(f"$ dvc {' '.join(queue)}\n{run(*queue)}", flush=True)
     if not states(run("queue", "status"), prefix):
         sys.exit(f"sweep: DVC queued no experiment named {prefix}; see above.")

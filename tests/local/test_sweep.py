@@ -1,6 +1,6 @@
 import pytest
 
-from local.sweep import Trial, links, main, states, trials
+from local.sweep import Trial, links, main, settings, states, trials
 
 STATUS = """\
 Task     Name                 Created    Status
@@ -88,3 +88,26 @@ def test_without_a_tracking_server_no_run_is_linked(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     monkeypatch.delattr("local.sweep.MlflowClient")  # would make a database of its own here
     assert links("any", []) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("train.blend", {"train.blend": 2}),
+        ("params.yaml:train.blend", {"train.blend": 2}),
+        ("train.tune", {"train.tune.library": "random", "train.tune.iterations": 0}),
+        ("train.models.0.dt.max_depth", {"train.models": "[{dt: {max_depth: 2}}]"}),
+        ("train.models[0].dt", {"train.models": "[{dt: {max_depth: 2}}]"}),
+        ("train.absent", {}),
+    ],
+)
+def test_a_swept_key_is_shown_by_what_dvc_tells_of_it(key: str, shown: dict[str, object]) -> None:
+    row = {
+        "Experiment": "s-1",
+        "train.blend": 2,
+        "train.blend_more": 3,
+        "train.tune.library": "random",
+        "train.tune.iterations": 0,
+        "train.models": "[{dt: {max_depth: 2}}]",
+    }
+    assert settings(row, [key]) == shown
