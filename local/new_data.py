@@ -44,7 +44,7 @@ def plan(table: Path, target: str, name: str | None) -> list[Proposal]:
         raise TableError(f"{table}: not one of {', '.join(SUFFIXES)}.")
     missing = Proposal("prepare.missing", [], "Parquet marks missing values itself")
     if suffix != ".parquet":
-        missing = missing_texts(read_table(table, []))
+        missing = missing_texts(read_table(table, []), target)
     frame = read_table(table, missing.value)
     if target not in frame:
         raise TableError(

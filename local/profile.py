@@ -16,10 +16,11 @@ from stages.table import MOSTLY, typed
 
 # Texts that mean "no value" wherever they stand alone in a cell.
 NO_VALUE = ("?", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")
-# Words by which people name the thing that several rows describe.
+# Words by which people name the thing that several rows describe; `customer age` is not that.
 ENTITY = re.compile(
     r"(?:^|[^a-z])(account|batch|client|customer|device|family|group|household|machine|member|"
-    r"patient|person|session|site|subject|user)(?:[^a-z]|$)"
+    r"patient|person|session|site|subject|user)"
+    r"(?:[^a-z]+(?:code|id|key|name|no|nr|number|uuid))*[^a-z]*$"
 )
 ROW_NAME = re.compile(r"(?:^|[^a-z])(id|index|key|nr|number|row|unnamed|uuid)(?:[^a-z]|$)")
 # Dates that `stages.table.typed` does not read as such: 31.12.2024, 12/31/24 10:15
@@ -30,6 +31,7 @@ FEW_ROWS = 1000
 MOST_CELLS = 20_000_000  # of one-hot columns: 160 MB in memory
 PYCARETS_OWN = 25  # PyCaret's default of max_encoding_ohe
 FOLDS = 5
+HOLDOUT = 0.2  # of the rows
 
 
 @dataclass(frozen=True)
@@ -75,19 +77,22 @@ def words(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
 
 
-def missing_texts(frame: pd.DataFrame) -> Proposal:
+def missing_texts(frame: pd.DataFrame, target: str) -> Proposal:
     """`prepare.missing`: the texts of a CSV that stand for "no value".
 
     Args:
         frame: the table with every cell as text, from `read_table`.
+        target: the column to predict, whose labels may be such texts.
     """
     seen: dict[str, str] = {}
     for name in frame:
         cells = frame[name].dropna()
-        for text in sorted(set(NO_VALUE) & set(cells)):
-            seen.setdefault(text, str(name))
         rest = cells[~cells.isin(NO_VALUE)]
         numbers = pd.to_numeric(rest, errors="coerce")
+        if name == target and numbers.isna().any():
+            continue
+        for text in sorted(set(NO_VALUE) & set(cells)):
+            seen.setdefault(text, str(name))
         strangers = rest[numbers.isna()]
         # One text, again and again, in a column of many numbers
         if strangers.nunique() == 1 and len(strangers) > 1 and numbers.nunique() > MOST_CLASSES:
@@ -102,7 +107,8 @@ def guess_task(target: Column) -> tuple[Task, str]:
     if target.kind != "number":
         return "classification", f"the target holds {target.kind} values"
     whole = bool((target.values.dropna() % 1 == 0).all())
-    if whole and target.distinct <= min(MOST_CLASSES, len(target.values) // 10):
+    few = target.distinct <= min(MOST_CLASSES, len(target.values) // 10)
+    if whole and few and target.values.value_counts().min() > 1:  # a label needs two rows
         return "classification", f"the target has only {target.distinct} whole-number values"
     return "regression", f"the target is a number with {target.distinct} values"
 
@@ -158,13 +164,22 @@ def set_aside(columns: list[Column], target: Column, task: Task) -> tuple[list[P
     return proposals, {*drop, *([name] if name else [])}
 
 
+def in_order(moments: pd.Series) -> bool:
+    """Whether rows are by time, none without, with a holdout of the newest and older ones."""
+    return bool(moments.is_monotonic_increasing) and bool(
+        moments.iloc[int((1 - HOLDOUT) * len(moments))] > moments.iloc[0]
+    )
+
+
 def propose_split(columns: list[Column], target: Column, task: Task) -> Iterator[Proposal]:
     """`prepare.split.strategy` and `.column`, for the columns that are left."""
     rows = len(target.values)
     groups = [
         column
         for column in columns
-        if ENTITY.search(words(column.name)) and 2 * FOLDS <= column.distinct <= rows / 2
+        if ENTITY.search(words(column.name))
+        and 2 * FOLDS <= column.distinct <= rows / 2
+        and column.values.notna().all()
     ]
     dates = [column for column in columns if column.kind == "date"]
     if groups:
@@ -174,7 +189,7 @@ def propose_split(columns: list[Column], target: Column, task: Task) -> Iterator
             f"several rows share a value of {name!r} ({group.distinct} values): rows of one group "
             "on both sides of the split would flatter the score"
         )
-    elif len(dates) == 1 and bool(dates[0].values.dropna().is_monotonic_increasing):
+    elif len(dates) == 1 and in_order(dates[0].values):
         strategy, name = "time", dates[0].name
         reason = f"the rows are in the order of {name!r}: judge the model on the newest"
     elif task == "classification":
@@ -196,10 +211,11 @@ def propose_training(split: Column | None, target: Column, task: Task) -> Iterat
     few = rows < FEW_ROWS
     reason = "one of them is often better than their mean" if few else "their mean errs less"
     yield Proposal("train.blend", 0 if few else 2, reason)
+    yield Proposal("train.stack", 0, "takes much longer; try it when the rest is settled")
     counts = target.values.value_counts()
     folds, reason = FOLDS, "the usual number"
-    if task == "classification" and 2 <= (rarest := int(counts.min() * 0.8)) < FOLDS:
-        folds, reason = rarest, f"the rarest label has {counts.min()} rows"
+    if task == "classification" and (rarest := int(counts.min() * (1 - HOLDOUT))) < FOLDS:
+        folds, reason = max(2, rarest), f"the rarest label has {counts.min()} rows"
     if split is not None and split.distinct // 2 < FOLDS:
         folds, reason = max(2, split.distinct // 2), f"{split.name!r} has {split.distinct} values"
     yield Proposal("train.folds", folds, reason)
@@ -223,6 +239,8 @@ def propose_training(split: Column | None, target: Column, task: Task) -> Iterat
             "train.threshold": False,
             "train.preprocess.fix_imbalance": False,
         }
+    elif split is not None:
+        yield Proposal("train.calibrate", None, f"its own folds know nothing of {split.name!r}")
     for key, off in other.items():
         yield Proposal(key, off, f"means nothing for a {task}")
 

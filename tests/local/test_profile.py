@@ -36,6 +36,7 @@ def test_a_plain_table_needs_nothing_special(frame: pd.DataFrame) -> None:
         "prepare.split.column": None,
         "train.models": ["lightgbm", "xgboost", "catboost", "lr"],
         "train.blend": 0,
+        "train.stack": 0,
         "train.folds": 5,
         "train.sort": "Accuracy",
         "evaluate.gate.metric": "accuracy",
@@ -78,9 +79,15 @@ def test_a_rare_label_changes_the_metric(
     assert (keys["train.sort"], keys["evaluate.gate.metric"]) == (sort, metric)
 
 
-def test_folds_fit_the_rarest_label(frame: pd.DataFrame) -> None:
-    frame["kind"] = ["rare"] * 4 + ["common"] * 196
-    assert proposed(frame)["train.folds"] == 3
+@pytest.mark.parametrize(("rows", "folds"), [(4, 3), (2, 2)])
+def test_folds_fit_the_rarest_label(frame: pd.DataFrame, rows: int, folds: int) -> None:
+    frame["kind"] = ["rare"] * rows + ["common"] * (ROWS - rows)
+    assert proposed(frame)["train.folds"] == folds
+
+
+def test_a_whole_number_seen_once_is_no_label(frame: pd.DataFrame) -> None:
+    frame["kind"] = ["0", "1"] * (ROWS // 2 - 1) + ["1", "2"]
+    assert proposed(frame)["base.task"] == "regression"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +138,40 @@ def test_rows_of_one_thing_stay_together(frame: pd.DataFrame, name: str) -> None
     assert (keys["prepare.split.strategy"], keys["prepare.split.column"]) == ("group", name)
 
 
+@pytest.mark.parametrize(
+    "name", ["account length", "customerAge", "household_income", "user 2 hits"]
+)
+def test_what_is_measured_of_a_thing_is_not_its_name(frame: pd.DataFrame, name: str) -> None:
+    frame[name] = [str(i // 5) for i in range(ROWS)]
+    assert proposed(frame)["prepare.split.strategy"] == "stratified"
+
+
+def test_groups_and_moments_that_some_rows_lack_do_not_split(frame: pd.DataFrame) -> None:
+    frame["family"] = [f"f{i // 5}" for i in range(ROWS)]
+    frame["day"] = pd.date_range("2024-01-01", periods=ROWS).strftime("%Y-%m-%d")
+    frame.loc[ROWS - 1, ["family", "day"]] = np.nan
+    assert proposed(frame)["prepare.split.strategy"] == "stratified"
+
+
+def test_moments_most_rows_share_do_not_split(frame: pd.DataFrame) -> None:
+    frame["day"] = ["2024-01-01"] * (ROWS - 10) + ["2024-01-02"] * 10
+    assert proposed(frame)["prepare.split.strategy"] == "stratified"
+
+
+def test_a_split_by_groups_is_not_calibrated(frame: pd.DataFrame) -> None:
+    frame["family"] = [f"f{i // 5}" for i in range(ROWS)]
+    keys = proposed(frame)
+    assert keys["train.calibrate"] is None
+    assert keys["train.stack"] == 0
+
+
+def test_a_label_that_reads_like_no_value_stays(frame: pd.DataFrame) -> None:
+    frame["kind"] = ["NA", "EU"] * (ROWS // 2)
+    assert missing_texts(frame, "kind").value == []
+    frame["kind"] = ["NA", *map(str, range(ROWS - 1))]
+    assert missing_texts(frame, "kind").value == ["NA"]
+
+
 def test_rows_in_order_of_time_are_split_by_time(frame: pd.DataFrame) -> None:
     days = pd.date_range("2024-01-01", periods=ROWS).strftime("%Y-%m-%d")
     frame["day"] = days
@@ -151,14 +192,14 @@ def test_dates_of_another_form_are_pointed_out(frame: pd.DataFrame, form: str) -
 def test_texts_for_no_value_are_found(frame: pd.DataFrame) -> None:
     frame.loc[3, "colour"] = "?"
     frame.loc[[5, 9, 40], "size (m²)"] = "unknown"
-    found = missing_texts(frame)
+    found = missing_texts(frame, "kind")
     assert found.value == ["unknown", "?"]
     assert "'unknown' in 'size (m²)'" in found.reason
 
 
 def test_a_single_slip_is_no_text_for_no_value(frame: pd.DataFrame) -> None:
     frame.loc[3, "size (m²)"] = "1,5"
-    assert missing_texts(frame).value == []
+    assert missing_texts(frame, "kind").value == []
 
 
 def test_too_many_values_for_a_column_each_are_encoded_by_the_target(frame: pd.DataFrame) -> None:
