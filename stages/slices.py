@@ -80,20 +80,29 @@ def division(values: pd.Series, feature: Feature) -> pd.Series:
 
 
 def quartiles(values: pd.Series, formats: Sequence[str]) -> pd.Series:
-    """Each row's quartile as its smallest and largest value; NaN where all are equal or missing.
+    """Each row's part as its smallest and largest value; NaN where missing.
+
+    Parts are the quartiles, but for values that more than a quartile of the rows share, such as
+    the zeros of a rain gauge: each of them is a part, and the quartiles are of the others.
 
     Args:
         values: numbers or dates.
-        formats: of a value; the first that tells the quartiles apart is taken.
+        formats: of a value; the first that tells the parts apart is taken.
     """
-    if values.isna().all():
-        return values.astype(object)
-    number = pd.qcut(values.rank(method="min"), QUARTILES, labels=False, duplicates="drop")
+    present = values.dropna()
+    counts = present.value_counts()
+    common = counts[counts.gt(len(present) / QUARTILES)].index.sort_values()
+    rest = present[~present.isin(common)]
+    number = present.map({value: -1 - place for place, value in enumerate(common)})
+    if rest.nunique() > 1:
+        ranks = rest.rank(method="min")
+        number = number.fillna(pd.qcut(ranks, QUARTILES, labels=False, duplicates="drop"))
+    number = number.fillna(0)  # all the others are one value
     words: dict[float, str] = {}
     for style in formats:
-        for quartile, members in values.groupby(number):
+        for part, members in present.groupby(number):
             low, high = (f"{side:{style}}" for side in (members.min(), members.max()))
-            words[quartile] = f"= {low}" if low == high else f"from {low} to {high}"
+            words[part] = f"= {low}" if low == high else f"from {low} to {high}"
         if len(set(words.values())) == len(words):
             break
-    return number.map(words)
+    return number.map(words).reindex(values.index)

@@ -3,7 +3,7 @@
 import csv
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,13 @@ def read_table(path: Path, missing: Sequence[str]) -> pd.DataFrame:
                 frame = frame.mask(frame.isin(missing))
     except UnicodeDecodeError as error:
         raise TableError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowInvalid, OSError) as error:
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        pa.ArrowInvalid,
+        EOFError,  # a gzipped file that ends too early
+        OSError,
+    ) as error:
         raise TableError(f"{path} cannot be read: {error}") from error
     refuse_repeated([str(name) for name in frame.columns], path)
     if frame.empty:
@@ -86,7 +92,18 @@ def records(path: Path) -> Iterator[list[str]]:
     csv.field_size_limit(LONGEST_CELL)
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        yield from filter(None, csv.reader(file))
+        yield from filter(None, csv.reader(without_nul(file, path)))
+
+
+def without_nul(lines: Iterable[str], path: Path) -> Iterator[str]:
+    """The lines of a CSV; a zero byte, at which pandas would cut its cell, raises TableError."""
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise TableError(
+                f"{path}, line {number}: a zero byte in {line.strip()[:SHOWN]!r}. Remove it; a "
+                "file full of them is UTF-16: save it as UTF-8."
+            )
+        yield line
 
 
 def refuse_separator(path: Path, names: Sequence[str]) -> None:

@@ -82,6 +82,28 @@ def test_a_range_of_one_value_is_that_value(holdout: pd.DataFrame) -> None:
     assert table["slice"].iloc[0] == "area = 7.5"
 
 
+@pytest.mark.parametrize("rare", [(ROWS - 10, 1.0), (ROWS - 10, 0.0)])
+def test_a_rare_flag_is_a_slice(holdout: pd.DataFrame, rare: tuple[int, float]) -> None:
+    first, value = rare
+    holdout["area"] = np.where(np.arange(ROWS) >= first, value, 1.0 - value)
+    table = worst_slices(holdout, (holdout["area"] == value).to_numpy(float), schema())
+    assert table["slice"].iloc[0] == f"area = {value:g}"
+    assert (table["rows"].iloc[0], table["error"].iloc[0]) == (10, 1.0)
+
+
+def test_what_is_not_the_common_value_has_quartiles_of_its_own(holdout: pd.DataFrame) -> None:
+    rows = np.arange(ROWS)
+    holdout["area"] = np.where(rows < 40, 0.0, rows)
+    table = worst_slices(holdout, (rows >= 70).astype(float), schema())
+    assert table["slice"].iloc[0] == "area from 70 to 79"
+    holdout["sold"] = holdout["sold"].where(rows >= 40, pd.Timestamp("2023-01-01"))
+    holdout.loc[:11, "sold"] = pd.NaT
+    table = worst_slices(holdout, (rows < 12).astype(float), schema())
+    assert table["slice"].iloc[0] == "sold missing"
+    table = worst_slices(holdout, ((rows >= 12) & (rows < 40)).astype(float), schema())
+    assert table["slice"].iloc[0] == "sold = 2023-01-01"
+
+
 def test_the_split_columns_groups_are_slices(holdout: pd.DataFrame) -> None:
     errors = (holdout["family"] == 3).to_numpy(float)
     table = worst_slices(holdout, errors, schema("classification", "group"))
