@@ -129,6 +129,8 @@ def test_fold_scores_are_the_candidates(steps: list[str], expected: float) -> No
             "RMSE std": [0.1, 0.2],
             "Prec.": [0.5, 0.6],
             "Prec. std": [0.0, 0.0],
+            "AUC": [np.nan, np.nan],  # no fold has every label
+            "AUC std": [np.nan, np.nan],
         }
     )
     scores = fold_scores(leaderboard)
