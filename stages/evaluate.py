@@ -89,7 +89,8 @@ def show(report: Mapping[str, Any]) -> None:
         print(f"evaluate: {name:<10} {shown}")
     if "inflation_percent" in report:
         metric, value = next(iter(report["inflation_percent"].items()))
-        print(f"evaluate: random folds make {metric} look {value:.1f} % better than it is")
+        side = "better" if value >= 0 else "worse"
+        print(f"evaluate: random folds make {metric} look {abs(value):.1f} % {side} than it is")
 
 
 def log(

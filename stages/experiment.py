@@ -159,7 +159,7 @@ def unrounded() -> Iterator[None]:
 
     Targets of a millionth would all tie at 0, and the first estimator would be the best.
     """
-    with patch("pandas.DataFrame.round", lambda scores, decimals: scores):
+    with patch("pandas.DataFrame.round", lambda scores, decimals=0: scores):
         yield
 
 
