@@ -285,16 +285,24 @@ def folds(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, count: int) -
 
 def refuse_unknown_label(train: pd.DataFrame, schema: Schema, count: int) -> None:
     """Raise ValueError when a fold by groups or time would train without a label."""
-    target = train[schema.target]
-    for number, (known, _) in enumerate(honest_folds(train, schema, count), start=1):
-        absent = set(target) - set(target.iloc[known])
+    unknown = unknown_label(honest_folds(train, schema, count), train[schema.target])
+    if unknown is not None:
+        number, label = unknown
+        where = "only later rows" if schema.strategy == "time" else "one part of the groups"
+        raise ValueError(
+            f"train.folds: fold {number} of {count} would train without the label {label!r}, "
+            f"which {where} by {schema.split_column!r} have. Take another number of folds, or "
+            "leave that label's rows out of the table."
+        )
+
+
+def unknown_label(plan: Folds, labels: pd.Series) -> tuple[int, Any] | None:
+    """The first fold, counted from 1, that would train without a label, and which; or None."""
+    for number, (known, _) in enumerate(plan, start=1):
+        absent = set(labels) - set(labels.iloc[known])
         if absent:
-            where = "only later rows" if schema.strategy == "time" else "one part of the groups"
-            raise ValueError(
-                f"train.folds: fold {number} of {count} would train without the label "
-                f"{min(absent)!r}, which {where} by {schema.split_column!r} have. Take another "
-                "number of folds, or leave that label's rows out of the table."
-            )
+            return number, min(absent)
+    return None
 
 
 def honest_folds(frame: pd.DataFrame, schema: Schema, count: int) -> Folds:

@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from stages.experiment import Folds, honest_folds, one_thread
+from stages.experiment import Folds, honest_folds, one_thread, unknown_label
 from stages.metrics import HIGHER_IS_BETTER, answers, score
 from stages.schema import Schema, encode_target, model_frame
 
@@ -51,11 +51,11 @@ def inflation(
         "honest": honest_folds(frame, schema, folds),
         "flattering": random_folds(y, schema, folds, seed),
     }
-    for name, plan in plans.items():
-        for number, (train, _) in enumerate(plan, start=1):
-            absent = set(range(len(schema.classes))) - set(y.iloc[train])
-            if absent:
-                label = schema.classes[min(absent)]
+    if schema.task == "classification":
+        for name, plan in plans.items():
+            unknown = unknown_label(plan, frame[schema.target])
+            if unknown is not None:
+                number, label = unknown
                 raise IncomparableError(f"{name} fold {number} would train without {label!r}")
     tasks = [(name, train, test) for name, plan in plans.items() for train, test in plan]
     answered = joblib.Parallel(n_jobs=n_jobs, max_nbytes=None)(

@@ -64,8 +64,9 @@ class Leaderboard:
         mean, deviation = row[self.sort], row[f"{self.sort} std"]
         if np.isnan(mean):
             raise ValueError(
-                f"train.sort: {estimator} has no {self.sort}: it gives no probabilities, or no "
-                "fold is validated on rows of every label. Take another metric, or fewer folds."
+                f"train.sort: {estimator} has no mean {self.sort} over the folds. The AUC needs "
+                "probabilities and a fold validated on rows of every label, R2 two rows in each "
+                "fold. Take another metric, or fewer folds."
             )
         print(
             f"train: {step:<9} {estimator:<12} {self.sort} {mean:.5g} ± {deviation:.2g}", flush=True

@@ -217,7 +217,7 @@ def test_folds_without_a_label_are_scored_as_those_of_many_classes() -> None:
 
 @no_auc
 def test_an_auc_that_cannot_be_measured_does_not_rank() -> None:
-    with pytest.raises(ValueError, match=r"train\.sort: ridge has no AUC: it gives no probabil"):
+    with pytest.raises(ValueError, match=r"train\.sort: ridge has no mean AUC over the folds"):
         by_groups(models=["ridge", "dt"], sort="AUC")
     _, board = by_groups(models=["ridge", "dt"], sort="Accuracy")
     assert board.set_index("estimator")["AUC"].isna().to_dict() == {"ridge": True, "dt": False}
@@ -256,6 +256,20 @@ def test_a_name_that_pycaret_does_not_know_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         fitted("regression", **changes)
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "message"),
+    [
+        ("classification", {"models": ["knn"], "ensemble": "boosting"}, "Boosting"),
+        ("classification", {"models": ["ridge"], "threshold": True}, "predict_proba"),
+    ],
+)
+def test_what_an_estimator_cannot_do_is_said(
+    task: Task, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        fitted(task, **changes)
 
 
 def test_a_pickle_does_not_tell_which_python_wrote_it(monkeypatch: pytest.MonkeyPatch) -> None:
