@@ -44,8 +44,11 @@ def inflation(
         looks, relative to the honest one.
 
     Raises:
-        IncomparableError: a fold would train without a class.
+        IncomparableError: there are fewer groups than folds, or a fold would train without a class.
     """
+    groups = frame[schema.split_column].nunique(dropna=False)
+    if schema.strategy == "group" and groups < folds:
+        raise IncomparableError(f"{folds} folds need as many groups, there are {groups}")
     X, y = model_frame(frame, schema), encode_target(frame, schema)
     plans = {
         "honest": honest_folds(frame, schema, folds),

@@ -91,7 +91,7 @@ def quartiles(values: pd.Series, formats: Sequence[str]) -> pd.Series:
     """
     present = values.dropna()
     counts = present.value_counts()
-    common = counts[counts.gt(len(present) / QUARTILES)].index.sort_values()
+    common = counts[counts.gt(len(present) / QUARTILES)].index
     rest = present[~present.isin(common)]
     number = present.map({value: -1 - place for place, value in enumerate(common)})
     if rest.nunique() > 1:

@@ -5,6 +5,7 @@ on and says loudly what was not logged; a run that lost a write is never marked 
 """
 
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import mlflow
-import pandas as pd
 import yaml
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
@@ -105,12 +105,13 @@ class Tracking:
         tags: Mapping[str, str] | None = None,
         step: int = 0,
     ) -> None:
-        """Write params, metrics and tags of a run in one request."""
+        """Write params, tags and those metrics that have a value, in one request."""
         now = get_current_time_millis()
+        measured = {k: float(v) for k, v in (metrics or {}).items() if not math.isnan(v)}
         self.attempt(
             lambda: self.client.log_batch(
                 run_id,
-                metrics=[Metric(k, float(v), now, step) for k, v in (metrics or {}).items()],
+                metrics=[Metric(k, v, now, step) for k, v in measured.items()],
                 params=[Param(k, str(v)[:PARAM_LENGTH]) for k, v in (params or {}).items()],
                 tags=[RunTag(k, v) for k, v in (tags or {}).items()],
             )
@@ -236,9 +237,8 @@ class PyCaretLogger(BaseLogger):
         self.tracking.log(self.run, params=clean)
 
     def log_metrics(self, metrics: Mapping[str, float], source: str | None = None) -> None:
-        """Write the means over the folds, of those that there are."""
-        known = {_clean(key): value for key, value in metrics.items() if pd.notna(value)}
-        self.tracking.log(self.run, metrics=known)
+        """Write the means over the folds."""
+        self.tracking.log(self.run, metrics={_clean(key): value for key, value in metrics.items()})
 
     def set_tags(self, source: str, experiment_custom_tags: Any, runtime: float, **_: Any) -> None:
         """Say which PyCaret step made the run."""
@@ -262,8 +262,7 @@ class PyCaretLogger(BaseLogger):
             if _same(entry["model"], model):
                 folds = entry["scores"].drop(index=["Mean", "Std"], errors="ignore")
                 for step, row in enumerate(folds.to_dict("records")):
-                    known = {key: value for key, value in row.items() if pd.notna(value)}
-                    metrics = {f"fold_{_clean(key)}": value for key, value in known.items()}
+                    metrics = {f"fold_{_clean(key)}": value for key, value in row.items()}
                     self.tracking.log(self.run, metrics=metrics, step=step)
                 return
 

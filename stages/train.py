@@ -295,7 +295,7 @@ def log_threshold(logger: PyCaretLogger, pipeline: Any, leaderboard: pd.DataFram
 
 def log(tracking: Tracking, run: str | None, leaderboard: pd.DataFrame, params: Params) -> None:
     """Complete the parent run: the candidate's fold scores, the leaderboard, the content's md5."""
-    scores = candidate(leaderboard).drop(["estimator", "step"]).dropna().to_dict()
+    scores = candidate(leaderboard).drop(["estimator", "step"]).to_dict()
     tracking.log(run, metrics={f"cv_{key.replace(' ', '_')}": v for key, v in scores.items()})
     tracking.log_file(run, CANDIDATE_FOLDER / "leaderboard.csv")
     tracking.log(run, tags={CANDIDATE: md5(CANDIDATE_FOLDER), STAGES: "train"})

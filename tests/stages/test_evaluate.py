@@ -27,7 +27,11 @@ def test_only_groups_and_time_can_be_flattered() -> None:
 def test_what_cannot_be_compared_is_said_and_stops_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    known, (train, test) = schema(("cheap", "dear"), "group"), rows(("cheap", "dear"))
+    known, (train, test) = schema(strategy="group"), rows()
+    found = compare(fitted(train, known), train, test, known, params(**{"train.folds": 41}))
+    assert found == ({}, {})
+    assert "41 folds need as many groups, there are 40" in capsys.readouterr().out
+    known = schema(("cheap", "dear"), "group")
     for frame in (train, test):
         frame["price"] = frame["street"].map({7: "dear"}).fillna("cheap")
     assert compare(fitted(train, known), train, test, known, params()) == ({}, {})

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,11 +89,28 @@ def test_labels_are_compared_too(families: pd.DataFrame) -> None:
     assert report["inflation_percent"]["log_loss"] == pytest.approx(100)
 
 
-def test_what_cannot_be_compared_is_said(families: pd.DataFrame) -> None:
-    families["y"] = np.where(families["family"] == 7, "rare", "usual")
-    wanted = schema("group", ("rare", "usual"))
-    with pytest.raises(IncomparableError, match=r"honest fold . would train without 'rare'"):
-        inflation(KNeighborsClassifier(1), families, wanted, 5, seed=1, n_jobs=1)
+@pytest.mark.parametrize(
+    ("changes", "folds", "message"),
+    [
+        ({}, 30, "30 folds need as many groups, there are 20"),
+        ({"y": "rare"}, 5, "honest fold . would train without 'rare'"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(
+    families: pd.DataFrame, changes: dict[str, Any], folds: int, message: str
+) -> None:
+    families["y"] = "usual"
+    for column, value in changes.items():
+        families.loc[families["family"] == 7, column] = value
+    with pytest.raises(IncomparableError, match=message):
+        inflation(
+            KNeighborsClassifier(1),
+            families,
+            schema("group", ("rare", "usual") if changes else ("usual",)),
+            folds,
+            seed=1,
+            n_jobs=1,
+        )
 
 
 def test_an_inflation_is_positive_where_the_flattering_score_looks_better() -> None:

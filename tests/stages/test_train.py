@@ -259,17 +259,15 @@ def test_a_name_that_pycaret_does_not_know_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("task", "changes", "message"),
+    ("changes", "message"),
     [
-        ("classification", {"models": ["knn"], "ensemble": "boosting"}, "Boosting"),
-        ("classification", {"models": ["ridge"], "threshold": True}, "predict_proba"),
+        ({"models": ["knn"], "ensemble": "boosting"}, "Boosting"),
+        ({"models": ["ridge"], "threshold": True}, "predict_proba"),
     ],
 )
-def test_what_an_estimator_cannot_do_is_said(
-    task: Task, changes: dict[str, Any], message: str
-) -> None:
+def test_what_an_estimator_cannot_do_is_said(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
-        fitted(task, **changes)
+        fitted("classification", **changes)
 
 
 def test_a_pickle_does_not_tell_which_python_wrote_it(monkeypatch: pytest.MonkeyPatch) -> None:
