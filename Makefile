@@ -35,26 +35,26 @@ down: .venv/installed ## Stop what `up` started
 	@$(BIN)/python -m local.services down
 
 data: up ## Bring data/ as data.dvc pins it
-	@$(ACTIVE) python -m local.table
+	@$(ACTIVE) python -m local.sample_table
 
 new-data: setup ## Point the project at your table: TABLE=file TARGET=column [NAME=model]
 	@test -n "$(TABLE)" -a -n "$(TARGET)" || { echo 'Say which: make new-data TABLE=file.csv TARGET=column'; exit 1; }
-	@$(ACTIVE) python -m local.new_data "$(TABLE)" "$(TARGET)" $(if $(NAME),--name "$(NAME)")
+	@$(ACTIVE) python -m lifecycle.new_data "$(TABLE)" "$(TARGET)" $(if $(NAME),--name "$(NAME)")
 
 SWEEP ?= train.models=[lightgbm],[xgboost],[catboost] train.blend=0
 JOBS ?= 2
 sweep: up ## Try a grid and rank it: SWEEP='train.folds=3,5 train.blend=0,2' JOBS=2
-	@$(ACTIVE) python -m local.sweep --jobs $(JOBS) $(foreach one,$(SWEEP),'$(one)')
+	@$(ACTIVE) python -m lifecycle.sweep --jobs $(JOBS) $(foreach one,$(SWEEP),'$(one)')
 
 promote: setup ## Serve the version of REV (a commit, branch, tag or DVC experiment)
 	@test -n "$(REV)" || { echo 'Say which: make promote REV=commit-or-experiment'; exit 1; }
-	@$(ACTIVE) python -m local.history promote "$(REV)"
+	@$(ACTIVE) python -m lifecycle.deployments promote "$(REV)"
 
 rollback: setup ## Take the last promotion back
-	@$(ACTIVE) python -m local.history rollback
+	@$(ACTIVE) python -m lifecycle.deployments rollback
 
 history: setup ## What was promoted and rolled back: version, metrics, when, commit
-	@$(ACTIVE) python -m local.history show
+	@$(ACTIVE) python -m lifecycle.deployments show
 
 serve: setup ## The API on 127.0.0.1:8000, from the version locked in dvc.lock
 	@$(ACTIVE) python -m app

@@ -11,25 +11,25 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from app import operations, predict
-from app.observe import Observe
-from app.openapi import document
-from app.problems import framework_problem
-from app.service import Service
+from app.http import predict, status
+from app.http.observe import Observe
+from app.http.openapi import document
+from app.http.problems import framework_problem
+from app.http.service import Service
 from app.settings import Settings, read_settings
 
 ROUTES = [
     Route("/predict/records", predict.predict_records, methods=["POST"]),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/invocations", predict.invocations, methods=["POST"]),
-    Route("/", operations.page),
-    Route("/live", operations.live),
-    Route("/ready", operations.ready),
-    Route("/ping", operations.ping),
-    Route("/health", operations.ping),
-    Route("/model", operations.model),
-    Route("/metrics", operations.show_metrics),
-    Route("/reload", operations.reload, methods=["POST"]),
+    Route("/", status.page),
+    Route("/live", status.live),
+    Route("/ready", status.ready),
+    Route("/ping", status.ping),
+    Route("/health", status.ping),
+    Route("/model", status.model),
+    Route("/metrics", status.show_metrics),
+    Route("/reload", status.reload, methods=["POST"]),
 ]
 DIRECT = {
     ("POST", "/predict/records"): predict.predict_records,

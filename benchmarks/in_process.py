@@ -9,10 +9,10 @@ import orjson
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from app.answers import answer_upload
-from app.model import Model
+from app.formats.upload import Upload, pack_upload
+from app.model.model import Model
+from app.scoring import answer_upload
 from app.settings import Settings
-from app.upload import Upload, pack_upload
 
 
 def compare(folder: Path, data: bytes, repeats: int) -> dict[str, float]:

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI, Request, UploadFile
 from pydantic import Field, create_model
 
-from app.manifest import Manifest
+from app.model.manifest import Manifest
 
 TYPES = {"number": float, "category": str, "boolean": bool, "date": datetime}
 # As long as a real answer to one row.

@@ -27,8 +27,8 @@ import onnx
 import orjson
 from onnx import helper, numpy_helper
 
-from app.manifest import MANIFEST, Manifest
-from app.model import Model
+from app.model.manifest import MANIFEST, Manifest
+from app.model.model import Model
 from benchmarks import servers, versions
 from benchmarks.connection import Call, Connection, Reply
 from benchmarks.workspace import Workspace, random_records, workspace_argument

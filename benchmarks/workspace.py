@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from app.manifest import Feature, Manifest
+from app.model.manifest import Feature, Manifest
+from stages.preparation.table import read_table
 from stages.schema import safe_names
-from stages.table import read_table
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from app.manifest import MANIFEST
-from app.store import locked_version
-from local import services, table
+from app.model.manifest import MANIFEST
+from app.model.store import locked_version
+from local import sample_table, services
 from stages.prepare import PREPARED
 from stages.schema import TEST, Schema, read_prepared
 
@@ -117,7 +117,7 @@ def main() -> None:
     except services.ServiceError as error:
         sys.exit(str(error))
     try:
-        table.main()
+        sample_table.main()
         run("dvc", "repro")
         run("dvc", "push")
         schema = Schema.read(PREPARED)

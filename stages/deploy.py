@@ -22,19 +22,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from app.manifest import MANIFEST, Example, Manifest, Parity
-from app.model import Model
-from stages.experiment import finalize, nameless_machine, one_thread, save, start
-from stages.export import NotConvertible, to_onnx
-from stages.export.proof import edge_rows, parity
-from stages.fingerprint import md5
-from stages.metrics import METRICS, answers
+from app.model.manifest import MANIFEST, Example, Manifest, Parity
+from app.model.model import Model
+from stages.deployment.registry import Contender, register
+from stages.evaluation.metrics import METRICS, answers
+from stages.files import md5
+from stages.onnx_writer import NotConvertible, to_onnx
+from stages.onnx_writer.edge_rows import edge_rows, parity
 from stages.params import Params, read
 from stages.prepare import PREPARED
-from stages.registry import Contender, register
 from stages.schema import TEST, TRAIN, Schema, model_frame, read_prepared
 from stages.tracking import Tracking
 from stages.train import CANDIDATE_FOLDER
+from stages.training.experiment import finalize, nameless_machine, one_thread, save, start
 
 FINAL = Path("model/final")
 SERVING = Path("model/serving")

@@ -15,18 +15,18 @@ from typing import Any
 import joblib
 import pandas as pd
 
-from stages.experiment import one_thread
-from stages.figures import draw
-from stages.fingerprint import md5
-from stages.inflation import IncomparableError, inflation
-from stages.judgement import Judgement, fold_scores, judge
-from stages.metrics import METRICS, gate
+from stages.evaluation.leakage import IncomparableError, inflation
+from stages.evaluation.metrics import METRICS, gate
+from stages.evaluation.plot_images import draw
+from stages.evaluation.plot_tables import validation, write_tables
+from stages.evaluation.report import Judgement, fold_scores, judge
+from stages.files import md5
 from stages.params import Params, read
-from stages.plots import validation, write_tables
 from stages.prepare import PREPARED
 from stages.schema import TEST, TRAIN, Schema, read_prepared
 from stages.tracking import Tracking, add_figures, flat
 from stages.train import CANDIDATE_FOLDER
+from stages.training.experiment import one_thread
 
 PLOTS = Path("reports/plots")
 

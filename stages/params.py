@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from app.manifest import Task
+from app.model.manifest import Task
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Scaler = Literal["zscore", "minmax", "maxabs", "robust"]

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from app.manifest import Class, Feature, Kind, Task
-from stages.fingerprint import md5
+from app.model.manifest import Class, Feature, Kind, Task
+from stages.files import md5
 from stages.params import Base, Params, Prepare, Split, read
+from stages.preparation.table import SHOWN, TableError, read_table, typed
 from stages.schema import TEST, TRAIN, Schema, write_prepared
-from stages.table import SHOWN, TableError, read_table, typed
 
 DATA = Path("data")
 PREPARED = Path("prepared")

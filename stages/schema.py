@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.manifest import Class, Contract, Feature, Task
+from app.model.manifest import Class, Contract, Feature, Task
 
 SCHEMA = "schema.json"
 TRAIN = "train.parquet"

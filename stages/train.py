@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 from catboost import CatBoostError
 
-from stages.experiment import cluster, one_thread, save, start, unrounded
-from stages.fingerprint import md5
+from stages.files import md5
 from stages.params import Params, Train, read
 from stages.prepare import PREPARED
 from stages.schema import SCHEMA, TEST, TRAIN, Schema, read_prepared
 from stages.tracking import CANDIDATE, STAGES, PyCaretLogger, Tracking, flat, lineage_tags
+from stages.training.experiment import cluster, one_thread, save, start, unrounded
 
 CANDIDATE_FOLDER = Path("model/candidate")
 # What is done with the best estimators, in this order; the last one made is the candidate.

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
-from app.manifest import Manifest
+from app.model.manifest import Manifest
+from lifecycle.new_data import plan
+from lifecycle.yaml_text import rewrite
 from local import demo
-from local.new_data import plan
-from local.yaml_text import rewrite
 from tests.app.conftest import publish
 from tests.conftest import ROOT, S3
 from tests.project import environment

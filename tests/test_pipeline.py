@@ -13,8 +13,8 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from app.model import Model
-from stages.fingerprint import md5
+from app.model.model import Model
+from stages.files import md5
 from stages.schema import Schema, model_frame, read_prepared
 from tests.conftest import S3
 from tests.project import Project, create, houses

@@ -9,7 +9,7 @@ import dvc.api
 import pytest
 from mlflow.tracking import MlflowClient
 
-from local.sweep import OVER, states, trials
+from lifecycle.sweep import OVER, states, trials
 from tests.conftest import S3
 from tests.project import Project, create, houses
 
@@ -59,7 +59,7 @@ def test_eight_queued_experiments_are_eight_complete_runs(
     project.run("dvc", "queue", "start", "--jobs", "2")
     ended = wait(project)
     assert set(ended.values()) == {"Success"}
-    project.run("python", "-m", "local.restore", *ended)  # DVC's workers may have met
+    project.run("python", "-m", "lifecycle.restore", *ended)  # DVC's workers may have met
 
     client = MlflowClient(mlflow_server)
     known = client.get_experiment_by_name("sweep")
@@ -105,22 +105,22 @@ def test_an_experiment_that_lost_its_name_gets_it_back(project: Project) -> None
     commit = project.run("git", "rev-parse", ref.strip()).stdout
     project.run("git", "update-ref", "-d", ref.strip())
     assert "eight-3" not in shown(project)
-    said = project.run("python", "-m", "local.restore", "eight-2", "eight-3").stdout
+    said = project.run("python", "-m", "lifecycle.restore", "eight-2", "eight-3").stdout
     assert said == "eight-3: restored; `dvc exp show` has it again.\n"
     assert project.run("git", "rev-parse", ref.strip()).stdout == commit
     assert len([name for name in shown(project) if name.startswith("eight-")]) == EXPERIMENTS
-    said = project.run("python", "-m", "local.restore", "eight-2", "eight-3").stdout
+    said = project.run("python", "-m", "lifecycle.restore", "eight-2", "eight-3").stdout
     assert said == "Nothing to restore: `dvc exp show` has each of them.\n"
 
 
 def test_what_the_queue_does_not_know_is_not_restored(project: Project) -> None:
-    refused = project.run("python", "-m", "local.restore", "nine", check=False)
+    refused = project.run("python", "-m", "lifecycle.restore", "nine", check=False)
     assert refused.returncode == 1
     assert refused.stderr == "restore: nine is no success of the queue; see `dvc queue status`.\n"
 
 
 def test_a_sweep_of_one_experiment_is_ranked(project: Project) -> None:
-    said = project.run("python", "-m", "local.sweep", "train.folds=5").stdout
+    said = project.run("python", "-m", "lifecycle.sweep", "train.folds=5").stdout
     assert re.search(
         r"By RMSE, its mean over the training folds; beside it rmse on the holdout\n"
         r"  1  sweep-\d+-\d+  folds [\d.]+  holdout [\d.]+  train\.folds=5\n"

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from app.main import create_app
-from app.manifest import MANIFEST, Example, Feature, Manifest, Parity, Task
+from app.model.manifest import MANIFEST, Example, Feature, Manifest, Parity, Task
 from app.settings import Settings
 
 FEATURES = (

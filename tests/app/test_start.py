@@ -144,11 +144,11 @@ def test_answering_loads_nothing_that_the_server_does_not_need(folder: Path) -> 
 import json, sys
 from pathlib import Path
 import app.main
-from app.model import Model
-from app.answers import answer_upload
+from app.model.model import Model
+from app.scoring import answer_upload
 from app.settings import Settings
-from app.store import fetch, locked_version
-from app.upload import Upload, warm_up
+from app.model.store import fetch, locked_version
+from app.formats.upload import Upload, warm_up
 settings = Settings()
 version = locked_version(Path("dvc.lock"), "deploy", "model/serving")
 model = Model.load(fetch(version, settings))

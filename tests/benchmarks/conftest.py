@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression
 
 from benchmarks.workspace import Workspace
 from tests.app.conftest import write_model
-from tests.stages.export.conftest import PyCaret, pycaret
+from tests.stages.onnx_writer.conftest import PyCaret, pycaret
 
 __all__ = ["pycaret"]
 

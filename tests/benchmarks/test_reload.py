@@ -5,8 +5,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from app.manifest import Task
-from app.model import Model
+from app.model.manifest import Task
+from app.model.model import Model
 from benchmarks import reload
 from benchmarks.connection import Reply
 from benchmarks.workspace import Workspace, random_records

@@ -5,7 +5,7 @@ import pytest
 from stages.evaluate import compare
 from stages.params import Params
 from tests.conftest import params_with
-from tests.stages.test_judgement import fitted, rows, schema
+from tests.stages.evaluation.test_report import fitted, rows, schema
 
 
 def params(**changes: Any) -> Params:

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from stages.params import Params, Split, only
+from stages.preparation.table import TableError
 from stages.prepare import check, split_rows
-from stages.table import TableError
 from tests.conftest import params_with
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.manifest import Feature
+from app.model.manifest import Feature
 from stages.schema import (
     Schema,
     encode_target,

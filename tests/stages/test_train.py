@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
-from app.manifest import Feature, Task
-from stages.experiment import cluster, nameless_machine, one_thread, start
+from app.model.manifest import Feature, Task
 from stages.params import Train
 from stages.schema import Schema, model_frame
 from stages.tracking import PyCaretLogger, Tracking
 from stages.train import candidate, fit, log_threshold
+from stages.training.experiment import cluster, nameless_machine, one_thread, start
 from tests.conftest import params_with
 
 pytestmark = [
@@ -311,7 +311,7 @@ def test_folds_on_a_cluster_give_the_same_result(dask: LocalCluster) -> None:
 
 
 def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.experiment.SCHEDULER_SECONDS", 0.5)
+    monkeypatch.setattr("stages.training.experiment.SCHEDULER_SECONDS", 0.5)
     with pytest.raises(
         ValueError, match=r"train\.parallel: no Dask scheduler answers at tcp://127"
     ):

@@ -1,0 +1,1 @@
+"""Formats of requests and replies, one module each."""

@@ -1,0 +1,101 @@
+"""The JSON bodies of MLflow's scoring protocol, as records."""
+
+import json
+from typing import Any
+
+import orjson
+
+from app.errors import Problem, invalid_values
+from app.formats.columns import refuse_repeated
+from app.model.records import Record
+from app.scoring import parse_json
+
+FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+# Sent beside the rows by MLflow's clients; this service has no use for it.
+TOLERATED = "params"
+
+
+def mlflow_records(body: bytes | bytearray) -> list[Record]:
+    """Read the rows of `/invocations`.
+
+    Raises:
+        Problem: the body is not in one of MLflow's formats.
+    """
+    parsed = parse_json(body, _read)
+    keys = set(parsed) - {TOLERATED}
+    if len(keys) != 1 or not keys <= set(FORMATS):
+        raise Problem(
+            "invalid-json", f"The body must be a JSON object with one of {', '.join(FORMATS)}."
+        )
+    if not isinstance(parsed.get(TOLERATED, {}), dict):
+        raise Problem("invalid-json", f"{TOLERATED!r} must be an object.")
+    (key,) = keys
+    rows = parsed[key]
+    if key == "dataframe_split":
+        return _split(rows)
+    if key == "inputs" and isinstance(rows, dict):
+        return _columns(rows)
+    if not isinstance(rows, list):
+        raise Problem("invalid-json", f"{key!r} must be a list of objects.")
+    return rows
+
+
+def _read(body: bytes | bytearray) -> Any:
+    """Parse JSON in which a missing number may be NaN, as MLflow's own client writes it."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in body:
+            raise
+    try:
+        parsed = json.loads(body.decode(), parse_constant=_constant, parse_int=_whole)
+        orjson.dumps(parsed)  # halves of surrogate pairs, which Python alone accepts
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except orjson.JSONEncodeError as error:
+        raise ValueError(str(error)) from error
+    return parsed
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number as orjson reads it: beyond 64 bits, the nearest float."""
+    value = int(digits) if len(digits) < 20 else 2**64
+    return value if -(2**63) <= value < 2**64 else float(digits)
+
+
+def _constant(name: str) -> None:
+    if name != "NaN":
+        raise ValueError(f"{name} is not a number of JSON")
+
+
+def _split(frame: Any) -> list[Record]:
+    columns = frame.get("columns") if isinstance(frame, dict) else None
+    rows = frame.get("data") if isinstance(frame, dict) else None
+    if (
+        not isinstance(columns, list)
+        or not isinstance(rows, list)
+        or not all(isinstance(name, str) for name in columns)
+    ):
+        raise Problem(
+            "invalid-json",
+            '"dataframe_split" must be {"columns": [names], "data": [[values], ...]}.',
+        )
+    refuse_repeated(columns)
+    width = len(columns)
+    faults = [
+        {"row": number, "detail": f"is not a list of {width} values, one per column"}
+        for number, row in enumerate(rows, 1)
+        if not isinstance(row, list) or len(row) != width
+    ]
+    if faults:
+        raise invalid_values(faults)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _columns(columns: dict[str, Any]) -> list[Record]:
+    lengths = {len(values) if isinstance(values, list) else -1 for values in columns.values()}
+    if len(lengths) != 1 or -1 in lengths:
+        raise Problem(
+            "invalid-json", '"inputs" must give a list of values per column, all of one length.'
+        )
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

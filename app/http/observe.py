@@ -1,0 +1,138 @@
+"""Around every request: its id, its line in the log, its metrics, and the last net."""
+
+import random
+import re
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import Counter, Histogram
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import Problem
+from app.http.problems import problem_reply
+from app.operations import log, metrics
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+# The client went away; no status reaches it, so nginx's number for it goes to the log.
+CLIENT_CLOSED = 499
+
+
+@dataclass(slots=True)
+class Trace:
+    """What a route tells the log and the metrics about its request."""
+
+    version: str = ""
+    rows: int = 0
+
+
+class Observe:
+    """ASGI middleware; says nothing of what clients sent, save counts and sizes.
+
+    Args:
+        app: what it wraps.
+        routes: paths that may be named; all others are "other".
+        direct: endpoints by method and path that need none of what lies between, which
+            costs as much as a prediction.
+    """
+
+    def __init__(
+        self, app: ASGIApp, routes: frozenset[str], direct: Mapping[tuple[str, str], Endpoint]
+    ) -> None:
+        self._app = app
+        self._routes = routes
+        self._direct = direct
+        # Looking a labelled metric up costs more than counting.
+        self._requests: dict[tuple[str, int], Counter] = {}
+        self._latency: dict[str, Histogram] = {}
+        self._rows: dict[str, Counter] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        trace = scope["trace"] = Trace()
+        request_id = _request_id(scope)
+        status = 0
+
+        async def send_observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        endpoint = self._direct.get((scope["method"], scope["path"]))
+        try:
+            if endpoint is None:
+                await self._app(scope, receive, send_observed)
+            else:
+                reply = await endpoint(Request(scope, receive))
+                await reply(scope, receive, send_observed)
+        except Problem as problem:
+            await problem_reply(problem)(scope, receive, send_observed)
+        except ClientDisconnect:
+            status = CLIENT_CLOSED
+        except Exception as error:
+            log.write(
+                "failure",
+                request_id=request_id.decode(),
+                error=type(error).__name__,
+                # Without the message, which may quote what the client sent.
+                traceback="".join(traceback.format_tb(error.__traceback__)),
+            )
+            if status:  # half a reply is out: only closing the connection tells the client
+                raise
+            internal = Problem(
+                "internal-error",
+                f"The server failed; its log tells why, under request id {request_id.decode()}.",
+                status=500,
+            )
+            await problem_reply(internal)(scope, receive, send_observed)
+        self._record(scope, request_id, status, trace, time.perf_counter() - started)
+
+    def _record(
+        self, scope: Scope, request_id: bytes, status: int, trace: Trace, seconds: float
+    ) -> None:
+        path = scope["path"]
+        route = path if path in self._routes else "other"
+        requests = self._requests.get((route, status))
+        if requests is None:
+            requests = metrics.REQUESTS.labels(route, str(status))
+            self._requests[route, status] = requests
+        latency = self._latency.get(route)
+        if latency is None:
+            latency = self._latency[route] = metrics.LATENCY.labels(route)
+        requests.inc()
+        latency.observe(seconds)
+        if trace.rows:
+            rows = self._rows.get(trace.version)
+            if rows is None:
+                rows = self._rows[trace.version] = metrics.ROWS.labels(trace.version)
+            rows.inc(trace.rows)
+        if scope["app"].state.service.settings.access_log:
+            log.write_soon(
+                "request",
+                request_id=request_id.decode(),
+                method=scope["method"] if route != "other" else "other",
+                route=route,
+                status=status,
+                milliseconds=int(seconds * 1e6) / 1e3,
+                rows=trace.rows,
+                version=trace.version,
+            )
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return bytes(value)
+    # Nothing rests on its being hard to guess, and the system's own source costs ten times more.
+    return b"%016x" % random.getrandbits(64)

@@ -1,0 +1,1 @@
+"""The model: its contract, packing, runtime and store."""

@@ -1,0 +1,227 @@
+"""Arrow columns to the two packed arrays that a model takes (see app/model/manifest.py)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from app.errors import MAX_ERRORS, Problem, invalid_values, quote
+from app.model.manifest import Feature
+from app.model.records import read_date
+from app.model.runtime import Floats, Packed
+
+# What a finite number looks like; C++ and Python would take "nan" and "inf" as well.
+NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
+
+Fault = tuple[int, str]  # row, counted from 0, and what is wrong there
+Column = tuple[npt.NDArray[Any], list[Fault]]
+
+
+def pack(table: pa.Table, features: Sequence[Feature]) -> Packed:
+    """Pack a table that holds every feature's column by name; other columns are ignored.
+
+    A null or a NaN is a missing value. The Arrow types may be: for `number` any number, for
+    `boolean` bools or numbers 0 and 1, for `date` any date or timestamp (without a zone:
+    UTC), for `category` any scalar, whose text is what Arrow casts it to. Texts are read as
+    CSV cells are, for any kind. All plain or dictionary-encoded.
+
+    Raises:
+        KeyError: a feature has no column, or more than one.
+        Problem: values do not fit; names their rows and columns.
+    """
+    numeric = [feature for feature in features if feature.kind != "category"]
+    categorical = [feature for feature in features if feature.kind == "category"]
+    packed = Packed(
+        np.empty((table.num_rows, len(numeric))),
+        np.empty((table.num_rows, len(categorical)), np.int64),
+    )
+    errors: list[dict[str, Any]] = []
+    for array, members in ((packed.numeric, numeric), (packed.categorical, categorical)):
+        for index, feature in enumerate(members):
+            column = table.column(feature.name)
+            try:
+                array[:, index], faults = _PACKERS[feature.kind](column, feature)
+            except pa.ArrowException as error:
+                detail = f"holds {column.type}, which is no {feature.kind}"
+                raise Problem(
+                    "invalid-type",
+                    f"Column {quote(feature.name)} {detail}.",
+                    errors=[{"column": feature.name, "detail": detail}],
+                ) from error
+            errors += [
+                {"row": row + 1, "column": feature.name, "detail": detail} for row, detail in faults
+            ]
+    if errors:
+        raise invalid_values(sorted(errors, key=lambda error: error["row"]))
+    return packed
+
+
+def _number(column: pa.ChunkedArray, feature: Feature) -> Column:
+    texts = _texts(column)
+    if texts is None:
+        _require(not (pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type)))
+        values = floats(column)
+        return values, _faults(np.isinf(values), column, "is not a finite number")
+    trimmed = pc.utf8_trim(texts, " \t")
+    fits = pc.match_substring_regex(trimmed, NUMBER)
+    verdict = floats(fits)  # NaN where there is no text
+    values = np.full(len(column), np.nan)
+    values[verdict == 1] = floats(trimmed.filter(fits).cast(pa.float64()))
+    return values, _faults((verdict == 0) | np.isinf(values), texts, "is not a finite number")
+
+
+def _boolean(column: pa.ChunkedArray, feature: Feature) -> Column:
+    texts = _texts(column)
+    if texts is not None:
+        return _read_each(texts, _read_boolean)
+    _require(not pa.types.is_temporal(column.type))
+    values = floats(column)
+    wrong = ~(np.isnan(values) | (values == 0) | (values == 1))
+    return values, _faults(wrong, column, "is neither 0 nor 1")
+
+
+def _date(column: pa.ChunkedArray, feature: Feature) -> Column:
+    texts = _texts(column)
+    if texts is not None:
+        try:
+            return _seconds(texts.cast(pa.timestamp("us"))), []
+        except pa.ArrowInvalid:  # zones, or faults to name: one text at a time
+            return _read_each(texts, _read_seconds)
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("s"))
+    if pa.types.is_null(column.type):
+        return floats(column), []
+    _require(pa.types.is_timestamp(column.type))
+    return _seconds(column), []
+
+
+def _category(column: pa.ChunkedArray, feature: Feature) -> Column:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    _require(not (pa.types.is_nested(kind) or pa.types.is_binary(kind)))
+    known = {text: code for code, text in enumerate(feature.categories)}
+    unseen, missing = len(known), len(known) + 1
+    texts, positions = _encode(column)
+    code_of = [missing if text is None else known.get(text, unseen) for text in texts]
+    return np.array([*code_of, missing])[positions], []
+
+
+_PACKERS: dict[str, Callable[[pa.ChunkedArray, Feature], Column]] = {
+    "number": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "category": _category,
+}
+
+
+def _require(fits: bool) -> None:
+    if not fits:
+        raise pa.ArrowTypeError("the type does not fit")
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """The column as plain strings, or None where it holds something else."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return column.cast(pa.string())
+    return None
+
+
+def _read_each(texts: pa.ChunkedArray, read: Callable[[str], float]) -> Column:
+    """Read each distinct text once."""
+    distinct, positions = _encode(texts)
+    values: list[float] = []
+    details: dict[int, str] = {}
+    for index, text in enumerate(distinct):
+        value = np.nan
+        if text is not None:
+            try:
+                value = read(text.strip())
+            except ValueError as error:
+                details[index] = str(error)
+        values.append(value)
+    rows = np.flatnonzero(np.isin(positions, [*details]))[:MAX_ERRORS].tolist()
+    faults = [(row, details[positions[row]]) for row in rows]
+    return np.array([*values, np.nan])[positions], faults
+
+
+def _read_boolean(text: str) -> float:
+    try:
+        return BOOLEANS[text.lower()]
+    except KeyError:
+        raise ValueError(f"{quote(text)} is not a boolean; write true, false, 1 or 0") from None
+
+
+def _read_seconds(text: str) -> float:
+    return read_date(text).timestamp()
+
+
+def _faults(wrong: npt.NDArray[np.bool_], column: pa.ChunkedArray, detail: str) -> list[Fault]:
+    rows = np.flatnonzero(wrong)[:MAX_ERRORS].tolist()
+    return [(row, f"{quote(column[row].as_py())} {detail}") for row in rows]
+
+
+def _seconds(column: pa.ChunkedArray) -> Floats:
+    if column.type.unit == "ns":  # cut off as in texts (see app/model/records.py)
+        plain = column.cast(pa.timestamp("ns"))
+        cut = plain.cast(pa.timestamp("us"), safe=False)
+        ahead = pc.greater(cut.cast(pa.timestamp("ns")), plain)  # before 1970 it cuts upwards
+        return (floats(cut.cast(pa.int64())) - floats(ahead)) / 10**6
+    ticks_per_second = {"s": 1, "ms": 10**3, "us": 10**6}[column.type.unit]
+    return floats(column.cast(pa.int64())) / ticks_per_second
+
+
+# Arrow's own ways to NumPy and back import pandas where it is installed: half a second and
+# 45 MB that nothing here needs. So the arrays' memory is looked at directly.
+
+
+def floats(column: pa.ChunkedArray) -> Floats:
+    """Give a column of numbers or bools as float64, NaN where it is null."""
+    values = np.empty(len(column))
+    start = 0
+    for chunk in column.cast(pa.float64(), safe=False).chunks:
+        part = values[start : start + len(chunk)]
+        part[:] = _view(chunk, np.float64)
+        part[_nulls(chunk)] = np.nan
+        start += len(chunk)
+    return values
+
+
+def _encode(column: pa.ChunkedArray) -> tuple[list[str | None], npt.NDArray[np.int64]]:
+    """Give the distinct values as texts, and for each row a position among them, or -1."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    column = column.unify_dictionaries()
+    positions = np.full(len(column), -1)
+    texts: list[str | None] = []
+    start = 0
+    for chunk in column.chunks:
+        if start == 0:  # all chunks share the first one's dictionary
+            absent = chunk.dictionary.is_null(nan_is_null=True).to_pylist()
+            values = chunk.dictionary.cast(pa.string()).to_pylist()
+            texts = [None if gone else text for text, gone in zip(values, absent, strict=True)]
+        present = ~_nulls(chunk)
+        indices = _view(chunk.indices, str(chunk.indices.type))
+        positions[start : start + len(chunk)][present] = indices[present]
+        start += len(chunk)
+    return texts, positions
+
+
+def _view(array: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The values of a fixed-width array; those of nulls are arbitrary."""
+    if not len(array):
+        return np.empty(0, dtype)
+    kind = np.dtype(dtype)
+    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize)
+
+
+def _nulls(array: pa.Array) -> npt.NDArray[np.bool_]:
+    bitmap = array.buffers()[0]
+    if bitmap is None or not array.null_count:
+        return np.zeros(len(array), bool)
+    bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), bitorder="little")
+    nulls: npt.NDArray[np.bool_] = bits[array.offset : array.offset + len(array)] == 0
+    return nulls

@@ -1,0 +1,1 @@
+"""Keeping the service running: versions, threads, log, metrics."""

@@ -1,0 +1,1 @@
+"""What changes Git, S3 and the registry: data, sweeps, promotion, going back."""

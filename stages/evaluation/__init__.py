@@ -1,0 +1,1 @@
+"""What the holdout and the folds tell of a candidate."""

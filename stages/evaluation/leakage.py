@@ -1,0 +1,123 @@
+"""What a careless validation would have promised, beside the honest one.
+
+Where rows come in groups or in time, random folds let the model see the neighbours of each row
+that it is asked about. The same pipeline is cross-validated both ways over all rows.
+"""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from stages.evaluation.metrics import HIGHER_IS_BETTER, answers, score
+from stages.schema import Schema, encode_target, model_frame
+from stages.training.experiment import Folds, honest_folds, one_thread, unknown_label
+
+
+class IncomparableError(ValueError):
+    """The two validations cannot be compared on this table; the message says why."""
+
+
+def inflation(
+    pipeline: Any, frame: pd.DataFrame, schema: Schema, folds: int, seed: int, n_jobs: int
+) -> dict[str, Any]:
+    """Cross-validate unfitted copies of a pipeline by the split's strategy, and by random folds.
+
+    Args:
+        pipeline: the candidate.
+        frame: all prepared rows, by time where that is the strategy.
+        schema: the tables' schema; its strategy is `group` or `time`.
+        folds: number of folds, the same for both.
+        seed: of the random folds.
+        n_jobs: fits side by side, each on one thread; does not change the result.
+
+    Returns:
+        `honest` and `flattering`, each with `mean` and `std` over the folds and `pooled` (one
+        score over all rows answered); `inflation_percent`: how much better the flattering mean
+        looks, relative to the honest one.
+
+    Raises:
+        IncomparableError: there are fewer groups than folds, or a fold would train without a class.
+    """
+    groups = frame[schema.split_column].nunique(dropna=False)
+    if schema.strategy == "group" and groups < folds:
+        raise IncomparableError(f"{folds} folds need as many groups, there are {groups}")
+    X, y = model_frame(frame, schema), encode_target(frame, schema)
+    plans = {
+        "honest": honest_folds(frame, schema, folds),
+        "flattering": random_folds(y, schema, folds, seed),
+    }
+    if schema.task == "classification":
+        for name, plan in plans.items():
+            unknown = unknown_label(plan, frame[schema.target])
+            if unknown is not None:
+                number, label = unknown
+                raise IncomparableError(f"{name} fold {number} would train without {label!r}")
+    tasks = [(name, train, test) for name, plan in plans.items() for train, test in plan]
+    answered = joblib.Parallel(n_jobs=n_jobs, max_nbytes=None)(
+        joblib.delayed(fold)(clone(pipeline), X.iloc[train], y.iloc[train], X.iloc[test])
+        for _, train, test in tasks
+    )
+    report: dict[str, Any] = {}
+    for name in plans:
+        parts = [
+            (y.to_numpy()[test], *answer)
+            for (other, _, test), answer in zip(tasks, answered, strict=True)
+            if other == name
+        ]
+        report[name] = summary(parts, schema)
+    report["inflation_percent"] = percent(report["honest"]["mean"], report["flattering"]["mean"])
+    return report
+
+
+def random_folds(y: pd.Series, schema: Schema, count: int, seed: int) -> Folds:
+    """Folds that know of no groups and no time."""
+    kind = KFold if schema.task == "regression" else StratifiedKFold
+    return list(kind(count, shuffle=True, random_state=seed).split(y, y))
+
+
+def fold(
+    pipeline: Any, X: pd.DataFrame, y: pd.Series, asked: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Fit on a fold's training rows and answer its others, on one thread of one process."""
+    with (
+        one_thread(),
+        joblib.parallel_config("sequential"),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),  # LightGBM describes each fit
+    ):
+        warnings.simplefilter("ignore")  # as in the stage's own process; fits have many
+        pipeline.fit(X.reset_index(drop=True), y.reset_index(drop=True))
+        return answers(pipeline, asked.reset_index(drop=True))
+
+
+def summary(
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]], schema: Schema
+) -> dict[str, dict[str, float]]:
+    """Scores of folds: `mean` and `std` (of those that have the metric) and `pooled`."""
+    scores = pd.DataFrame([score(schema.task, *part) for part in parts])
+    actual, predicted, probabilities = zip(*parts, strict=True)
+    chances = None if probabilities[0] is None else np.concatenate(probabilities)
+    pooled = score(schema.task, np.concatenate(actual), np.concatenate(predicted), chances)
+    return {
+        "mean": scores.mean().to_dict(),
+        "std": scores.std(ddof=0).to_dict(),
+        "pooled": pooled,
+    }
+
+
+def percent(honest: Mapping[str, float], flattering: Mapping[str, float]) -> dict[str, float]:
+    """How much better each flattering score looks, in percent of the honest one."""
+    percents = {}
+    for metric, value in honest.items():
+        if value and metric in flattering:
+            gain = (flattering[metric] - value) / abs(value)
+            percents[metric] = 100 * (gain if HIGHER_IS_BETTER[metric] else -gain)
+    return percents

@@ -1,0 +1,1 @@
+"""Estimators as nodes of the graph."""

@@ -1,0 +1,1 @@
+"""Preprocessing steps as nodes of the graph."""

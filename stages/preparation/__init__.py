@@ -1,0 +1,1 @@
+"""Reading and checking a user's table, and setting the holdout aside."""

@@ -1,0 +1,1 @@
+"""PyCaret behind one door: experiments, folds, the leaderboard."""

@@ -1,0 +1,71 @@
+from typing import Any
+
+import pytest
+import yaml
+
+from lifecycle.yaml_text import rewrite
+from tests.conftest import ROOT
+
+TEXT = """\
+# The manual
+
+base:
+  # What it is.
+  name: old # in the registry
+  path: "a # b"
+train:
+  models:
+    - one
+    # the second
+    - two: {depth: 3}
+  # Folds.
+  folds: 5
+
+  same:
+  - x
+  - y
+  name: [a,
+    b]
+  last: null
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("base.name", "new: 'odd' # name"),
+        ("base.path", None),
+        ("train.models", ["a b", "ä", "1", 'q"']),
+        ("train.folds", 3),
+        ("train.same", []),
+        ("train.name", True),
+        ("train.last", 1e-9),
+    ],
+)
+def test_one_value_changes_and_nothing_else(key: str, value: Any) -> None:
+    changed = rewrite(TEXT, {key: value})
+    block, name = key.split(".")
+    wanted = yaml.safe_load(TEXT)
+    wanted[block][name] = value
+    assert yaml.safe_load(changed) == wanted
+    comments = ["# The manual", "# What it is.", "# in the registry", "# Folds."]
+    assert [one for one in comments if one in changed] == comments
+    untouched = [line for line in TEXT.split("\n") if name not in line]
+    outside = [line for line in untouched if not line.startswith(("    ", "  - "))]
+    assert [line for line in outside if line not in changed.split("\n")] == []
+
+
+def test_several_values_of_the_projects_parameters() -> None:
+    text = (ROOT / "params.yaml").read_text()
+    assert rewrite(text, {}) == text
+    changed = rewrite(text, {"base.name": "x", "train.models": ["lr"], "prepare.split.column": "c"})
+    wanted = yaml.safe_load(text)
+    wanted["base"]["name"], wanted["train"]["models"] = "x", ["lr"]
+    wanted["prepare"]["split"]["column"] = "c"
+    assert yaml.safe_load(changed) == wanted
+    assert changed.count("#") == text.count("#")
+
+
+def test_an_unknown_key_is_named() -> None:
+    with pytest.raises(ValueError, match=r"no key train\.colour"):
+        rewrite(TEXT, {"train.colour": 1, "base.name": "x"})

@@ -1,0 +1,118 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+from app.model.manifest import Feature
+from stages.evaluation.leakage import IncomparableError, inflation, percent
+from stages.schema import Schema
+from stages.training.experiment import honest_folds
+
+GENERATOR = np.random.default_rng(11)
+
+
+def schema(strategy: str, classes: tuple[str, ...] = ()) -> Schema:
+    return Schema.model_validate(
+        {
+            "task": "classification" if classes else "regression",
+            "target": "y",
+            "classes": classes,
+            "features": (Feature(name="x", kind="number"),),
+            "strategy": strategy,
+            "split_column": "family",
+            "data_md5": "0.dir",
+        }
+    )
+
+
+@pytest.fixture
+def families() -> pd.DataFrame:
+    """The target is each family's own: only a look at the family's other rows tells it."""
+    family = np.repeat(np.arange(20), 10)
+    place, level = GENERATOR.permutation(20), GENERATOR.normal(size=20)
+    frame = pd.DataFrame(
+        {"x": place[family] + GENERATOR.uniform(0, 0.1, 200), "y": level[family], "family": family}
+    )
+    return frame.sample(frac=1, random_state=1, ignore_index=True)
+
+
+def test_a_model_that_remembers_groups_is_flattered(families: pd.DataFrame) -> None:
+    report = inflation(KNeighborsRegressor(1), families, schema("group"), 5, seed=1, n_jobs=1)
+    assert report["flattering"]["mean"]["rmse"] == pytest.approx(0, abs=1e-9)
+    assert report["honest"]["mean"]["rmse"] > 0.5
+    assert report["inflation_percent"]["rmse"] == pytest.approx(100)
+    folds = 5 * report["honest"]["mean"]["mae"]
+    assert report["honest"]["pooled"]["mae"] == pytest.approx(folds / 5)  # folds of one size
+
+
+def test_the_number_of_processes_changes_nothing(families: pd.DataFrame) -> None:
+    model = KNeighborsRegressor(3)
+    alone, beside = (
+        inflation(model, families, schema("group"), 3, seed=1, n_jobs=jobs) for jobs in (1, 2)
+    )
+    assert alone == beside
+
+
+def test_the_pipeline_given_stays_as_it_was(families: pd.DataFrame) -> None:
+    model = KNeighborsRegressor(1)
+    inflation(model, families, schema("group"), 2, seed=1, n_jobs=1)
+    assert not hasattr(model, "n_features_in_")
+
+
+def test_group_folds_keep_families_whole(families: pd.DataFrame) -> None:
+    folds = honest_folds(families, schema("group"), 4)
+    for train, test in folds:
+        assert set(families["family"].iloc[train]) & set(families["family"].iloc[test]) == set()
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(200))
+
+
+def test_time_folds_know_the_past_alone(families: pd.DataFrame) -> None:
+    for train, test in honest_folds(families, schema("time"), 4):
+        assert train.max() < test.min()
+
+
+def test_labels_are_compared_too(families: pd.DataFrame) -> None:
+    labels = np.where(families["y"] > 0, "hot", "cold")
+    report = inflation(
+        KNeighborsClassifier(1),
+        families.assign(y=labels),
+        schema("group", ("cold", "hot")),
+        5,
+        seed=1,
+        n_jobs=1,
+    )
+    assert report["flattering"]["pooled"]["accuracy"] == 1.0
+    assert report["honest"]["pooled"]["accuracy"] < 0.9
+    assert report["inflation_percent"]["accuracy"] > 10
+    assert report["inflation_percent"]["log_loss"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("changes", "folds", "message"),
+    [
+        ({}, 30, "30 folds need as many groups, there are 20"),
+        ({"y": "rare"}, 5, "honest fold . would train without 'rare'"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(
+    families: pd.DataFrame, changes: dict[str, Any], folds: int, message: str
+) -> None:
+    families["y"] = "usual"
+    for column, value in changes.items():
+        families.loc[families["family"] == 7, column] = value
+    with pytest.raises(IncomparableError, match=message):
+        inflation(
+            KNeighborsClassifier(1),
+            families,
+            schema("group", ("rare", "usual") if changes else ("usual",)),
+            folds,
+            seed=1,
+            n_jobs=1,
+        )
+
+
+def test_an_inflation_is_positive_where_the_flattering_score_looks_better() -> None:
+    honest, flattering = {"rmse": 10.0, "r2": 0.8, "mae": 0.0}, {"rmse": 7.0, "r2": 0.9, "mae": 0.0}
+    assert percent(honest, flattering) == pytest.approx({"rmse": 30.0, "r2": 12.5})

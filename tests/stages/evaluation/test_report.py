@@ -1,0 +1,138 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from app.model.manifest import Feature
+from stages.evaluation.report import drawn_units, fold_scores, judge
+from stages.schema import Schema, encode_target, model_frame
+from stages.tracking import flat
+
+ROWS = 240
+CLASSES = ("cheap", "dear", "fair")
+
+
+def schema(classes: tuple[str, ...] = (), strategy: str = "random") -> Schema:
+    return Schema.model_validate(
+        {
+            "task": "classification" if classes else "regression",
+            "target": "price",
+            "classes": classes,
+            "features": (
+                Feature(name="floor area", kind="number"),
+                Feature(name="town", kind="category", categories=("Bonn", "Ulm")),
+            ),
+            "strategy": strategy,
+            "split_column": None if strategy == "random" else "street",
+            "data_md5": "0.dir",
+        }
+    )
+
+
+def rows(classes: tuple[str, ...] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training rows and a holdout; Ulm is noisier than Bonn."""
+    generator = np.random.default_rng(4)
+    area, town = generator.uniform(20, 90, ROWS), generator.choice(["Bonn", "Ulm"], ROWS)
+    price = 3 * area + generator.normal(0, 2, ROWS) * np.where(town == "Ulm", 8, 1)
+    target = price
+    if classes:
+        target = np.array(classes, dtype=object)[pd.qcut(price, len(classes), labels=False)]
+    frame = pd.DataFrame(
+        {
+            "floor area": area,
+            "town": town.astype(object),
+            "price": target,
+            "street": np.arange(ROWS) // 6,
+        }
+    )
+    return frame.iloc[:120].reset_index(drop=True), frame.iloc[120:].reset_index(drop=True)
+
+
+def fitted(train: pd.DataFrame, known: Schema) -> Pipeline:
+    encode = make_column_transformer(
+        (OneHotEncoder(), make_column_selector(dtype_include=object)), remainder="passthrough"
+    )
+    linear = LogisticRegression(max_iter=5000) if known.classes else LinearRegression()
+    return make_pipeline(encode, linear).fit(model_frame(train, known), encode_target(train, known))
+
+
+@pytest.mark.parametrize("classes", [(), CLASSES[:2], CLASSES])
+def test_a_report_holds_finite_numbers_that_agree(classes: tuple[str, ...]) -> None:
+    known, (train, test) = schema(classes), rows(classes)
+    report, tables = judge(fitted(train, known), train, test, known, seed=1)
+    numbers = flat(report)
+    assert all(isinstance(value, int | float) and np.isfinite(value) for value in numbers.values())
+    assert set(report["interval"]) == set(report["model"])
+    for metric, value in report["model"].items():
+        assert report["interval"][metric]["low"] < value < report["interval"][metric]["high"]
+    error = "log_loss" if classes else "rmse"
+    assert report["model"][error] < report["baseline"]["dummy"][error]
+    assert report["rows"] == {"train": 120, "holdout": 120}
+    assert tables["importance"]["feature"].iloc[0] == "floor area"
+    assert report["worst_slice"]["loss"] == tables["slices"]["error"].max()
+
+
+def test_a_regression_tells_its_interval_and_its_worst_town() -> None:
+    known, (train, test) = schema(), rows()
+    report, tables = judge(fitted(train, known), train, test, known, seed=1)
+    assert report["prediction_interval"]["coverage"] == pytest.approx(0.9, abs=0.1)
+    assert report["prediction_interval"]["half_width"] > report["model"]["mae"]
+    assert tables["slices"]["slice"].iloc[0] == "town = Ulm"
+    np.testing.assert_allclose(
+        tables["residuals"]["residual"],
+        tables["residuals"]["actual"] - tables["residuals"]["predicted"],
+    )
+
+
+def test_a_classification_tells_labels_and_calibration() -> None:
+    known, (train, test) = schema(CLASSES), rows(CLASSES)
+    report, tables = judge(fitted(train, known), train, test, known, seed=1)
+    right = (tables["labels"]["actual"] == tables["labels"]["predicted"]).mean()
+    assert right == pytest.approx(report["model"]["accuracy"])
+    assert tables["calibration"]["rows"].sum() == 120
+    assert "prediction_interval" not in report
+
+
+def test_two_judgements_are_the_same() -> None:
+    known, (train, test) = schema(CLASSES), rows(CLASSES)
+    (one, tables), (other, again) = (
+        judge(fitted(train, known), train, test, known, seed=1) for _ in range(2)
+    )
+    assert one == other
+    for name, table in tables.items():
+        pd.testing.assert_frame_equal(table, again[name])
+
+
+def test_groups_are_drawn_whole() -> None:
+    _, test = rows()
+    assert drawn_units(test, schema(strategy="group")).tolist() == (np.arange(120) // 6).tolist()
+    assert drawn_units(test, schema()).tolist() == list(range(120))
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (["compare", "compare"], 1.0),  # the best is the candidate
+        (["compare", "blend"], 2.0),  # the blend is, although it came out worse
+        (["stack", "blend"], 1.0),
+    ],
+)
+def test_fold_scores_are_the_candidates(steps: list[str], expected: float) -> None:
+    leaderboard = pd.DataFrame(
+        {
+            "estimator": ["a", "b"],
+            "step": steps,
+            "RMSE": [1.0, 2.0],
+            "RMSE std": [0.1, 0.2],
+            "Prec.": [0.5, 0.6],
+            "Prec. std": [0.0, 0.0],
+            "AUC": [np.nan, np.nan],  # no fold has every label
+            "AUC std": [np.nan, np.nan],
+        }
+    )
+    scores = fold_scores(leaderboard)
+    assert scores["rmse"] == {"mean": expected, "std": expected / 10}
+    assert set(scores) == {"rmse", "prec"}
