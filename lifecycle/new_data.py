@@ -19,13 +19,13 @@ import yaml
 
 from lifecycle.profile import Proposal, missing_texts, propose
 from lifecycle.yaml_text import rewrite
-from stages.files import md5
+from stages.files import DATA, md5
 from stages.params import validate
+from stages.preparation.checks import check
+from stages.preparation.split import split_rows
 from stages.preparation.table import TableError, read_table
-from stages.prepare import check, split_rows
-from stages.training.experiment import folds
+from stages.training.folds import folds
 
-DATA = Path("data")
 PIN = Path("data.dvc")
 PARAMS = Path("params.yaml")
 DRAFT = Path(".local/new-data")

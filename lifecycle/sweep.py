@@ -24,11 +24,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from lifecycle.restore import restore
-from stages.tracking import CANDIDATE
+from stages.evaluation.metrics import higher_is_better
+from stages.tracking import CANDIDATE_TAG
 
 POLL_SECONDS = 10.0
 OVER = {"Success", "Failed"}
-ERRORS = {"rmse", "mae", "mse", "rmsle", "mape"}  # PyCaret's metrics of which less is better
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def trials(
         for row in shown
         if ours.fullmatch(str(row["Experiment"]))
     ]
-    sign = 1 if name in ERRORS else -1
+    sign = -1 if higher_is_better(name) else 1
     return sorted(found, key=lambda one: (one.score is None, sign * (one.score or 0.0), one.name))
 
 
@@ -164,7 +164,7 @@ def links(experiment: str, ranked: Sequence[Trial]) -> dict[str, str]:
     server = os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
     found = {}
     for one in ranked:
-        for tag, value in (("dvc.experiment", one.name), (CANDIDATE, one.candidate)):
+        for tag, value in (("dvc.experiment", one.name), (CANDIDATE_TAG, one.candidate)):
             runs = client.search_runs([known.experiment_id], f"tags.`{tag}` = '{value}'")
             if runs:
                 run = runs[0].info.run_id

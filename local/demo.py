@@ -23,8 +23,8 @@ import pandas as pd
 from app.model.manifest import MANIFEST
 from app.model.store import locked_version
 from local import sample_table, services
-from stages.prepare import PREPARED
-from stages.schema import TEST, Schema, read_prepared
+from stages.files import LEADERBOARD, SCHEMA, TEST
+from stages.schema import Schema, read_prepared
 
 ROWS = 5
 
@@ -87,7 +87,7 @@ def ask(url: str, sample: pd.DataFrame) -> dict[str, object]:
 
 def summary(version: str, sample: pd.DataFrame, predictions: object) -> None:
     """What came out, and what to type next."""
-    leaderboard = pd.read_csv("model/candidate/leaderboard.csv")
+    leaderboard = pd.read_csv(LEADERBOARD)
     manifest = json.loads((Path("model/serving") / MANIFEST).read_text())
     print("\nLeaderboard (means over the folds)")
     columns = [name for name in leaderboard.columns if not name.endswith(" std")]
@@ -120,8 +120,8 @@ def main() -> None:
         sample_table.main()
         run("dvc", "repro")
         run("dvc", "push")
-        schema = Schema.read(PREPARED)
-        holdout = read_prepared(PREPARED / TEST, schema)
+        schema = Schema.read(SCHEMA)
+        holdout = read_prepared(TEST, schema)
         sample = holdout[[*schema.names, schema.target]].head(ROWS)
         version = locked_version(Path("dvc.lock"), "deploy", "model/serving")
         with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as url:

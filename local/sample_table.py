@@ -13,9 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from stages.files import md5
+from stages.files import DATA, md5
 
-DATA = Path("data")
 PIN = Path("data.dvc")
 
 

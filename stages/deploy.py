@@ -25,19 +25,28 @@ import pyarrow as pa
 from app.model.manifest import MANIFEST, Example, Manifest, Parity
 from app.model.model import Model
 from stages.deployment.registry import Contender, register
-from stages.evaluation.metrics import METRICS, answers
-from stages.files import md5
+from stages.evaluation.metrics import predictions
+from stages.files import (
+    CANDIDATE,
+    FINAL,
+    METRICS,
+    PIPELINE,
+    PREPARED,
+    SCHEMA,
+    SERVING,
+    TEST,
+    TRAIN,
+    md5,
+)
 from stages.onnx_writer import NotConvertible, to_onnx
 from stages.onnx_writer.edge_rows import edge_rows, parity
 from stages.params import Params, read
-from stages.prepare import PREPARED
-from stages.schema import TEST, TRAIN, Schema, model_frame, read_prepared
+from stages.schema import Schema, model_frame, read_prepared
 from stages.tracking import Tracking
-from stages.train import CANDIDATE_FOLDER
-from stages.training.experiment import finalize, nameless_machine, one_thread, save, start
+from stages.training.experiment import finalize, save, start
+from stages.training.repairs import anonymous
+from stages.training.threads import one_thread
 
-FINAL = Path("model/final")
-SERVING = Path("model/serving")
 DRAFT = Path("model/.serving")
 FILES = {"onnx": "model.onnx", "pycaret": "model.pkl"}
 LIBRARIES = (
@@ -60,7 +69,7 @@ def convert(pipeline: Any, schema: Schema, runtime: str) -> bytes:
         NotConvertible: a step or the estimator has no exact counterpart in ONNX.
     """
     if runtime == "pycaret":
-        with nameless_machine(pipeline):
+        with anonymous(pipeline):
             return pickle.dumps({"pipeline": pipeline, "columns": schema.columns}, protocol=5)
     graph = to_onnx(pipeline, schema.features, schema.columns, schema.task, len(schema.classes))
     return bytes(graph.SerializeToString(deterministic=True))
@@ -85,7 +94,7 @@ def prove(pipeline: Any, model: Model, X: pd.DataFrame, schema: Schema, toleranc
     edges = edge_rows(X, schema.features, schema.columns, pipeline)
     measured = []
     for rows in (X, edges):
-        fitted, probabilities = answers(pipeline, rows)
+        fitted, probabilities = predictions(pipeline, rows)
         served = model.predict_table(as_table(rows, schema))
         if schema.task == "regression":
             measured.append(parity(np.asarray(fitted, float), served.values, tolerance))
@@ -164,16 +173,15 @@ def draft(manifest: Manifest, content: bytes) -> None:
 def main() -> None:
     """Run the stage."""
     params = read("deploy")
-    schema = Schema.read(PREPARED)
-    train = read_prepared(PREPARED / TRAIN, schema)
-    test = read_prepared(PREPARED / TEST, schema)
-    candidate = joblib.load(CANDIDATE_FOLDER / "pipeline.pkl")
+    schema = Schema.read(SCHEMA)
+    train = read_prepared(TRAIN, schema)
+    test = read_prepared(TEST, schema)
+    candidate = joblib.load(PIPELINE)
     warnings.filterwarnings("ignore", module="pycaret|sklearn|joblib")  # shown to no one's use
     with one_thread():
         experiment = start(train, test, schema, params.train, params.base.seed, logger=None)
         pipeline = finalize(experiment, candidate.steps[-1][1])
-        FINAL.mkdir(parents=True, exist_ok=True)
-        save(experiment, pipeline, FINAL / "pipeline.pkl")
+        save(experiment, pipeline, FINAL)
         try:
             content = convert(pipeline, schema, params.deploy.runtime)
         except NotConvertible as error:
@@ -220,7 +228,7 @@ def main() -> None:
 def log(manifest: Manifest, contender: Contender) -> None:
     """Add the version and its parity to the training's run; mirror it in the registry."""
     tracking = Tracking(manifest.name)
-    run = tracking.find(md5(CANDIDATE_FOLDER))
+    run = tracking.find(md5(CANDIDATE))
     if run is None:
         return
     proof = {

@@ -9,31 +9,27 @@ with an error, and so stops the pipeline, when the candidate misses `evaluate.ga
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import joblib
 import pandas as pd
 
-from stages.evaluation.leakage import IncomparableError, inflation
-from stages.evaluation.metrics import METRICS, gate
+from stages.evaluation.gate import reasons_against
+from stages.evaluation.leakage import IncomparableError, leakage
 from stages.evaluation.plot_images import draw
 from stages.evaluation.plot_tables import validation, write_tables
-from stages.evaluation.report import Judgement, fold_scores, judge
-from stages.files import md5
+from stages.evaluation.report import Report, holdout_report
+from stages.files import CANDIDATE, LEADERBOARD, METRICS, PIPELINE, PLOTS, SCHEMA, TEST, TRAIN, md5
 from stages.params import Params, read
-from stages.prepare import PREPARED
-from stages.schema import TEST, TRAIN, Schema, read_prepared
+from stages.schema import Schema, read_prepared
 from stages.tracking import Tracking, add_figures, flat
-from stages.train import CANDIDATE_FOLDER
-from stages.training.experiment import one_thread
-
-PLOTS = Path("reports/plots")
+from stages.training.leaderboard import fold_scores
+from stages.training.threads import one_thread
 
 
 def compare(
     pipeline: Any, train: pd.DataFrame, test: pd.DataFrame, schema: Schema, params: Params
-) -> Judgement:
+) -> Report:
     """The honest and the flattering cross-validation, where the split knows groups or time."""
     if schema.strategy not in {"group", "time"}:
         return {}, {}
@@ -43,7 +39,7 @@ def compare(
         rows = rows.sort_index()
     folds, n_jobs = params.train.folds, params.train.n_jobs
     try:
-        report = inflation(pipeline, rows, schema, folds, params.base.seed, n_jobs)
+        report = leakage(pipeline, rows, schema, folds, params.base.seed, n_jobs)
     except IncomparableError as error:
         print(f"evaluate: the flattering score is not measured: {error}")
         return {}, {}
@@ -53,18 +49,18 @@ def compare(
 def main() -> None:
     """Run the stage."""
     params = read("evaluate")
-    schema = Schema.read(PREPARED)
-    train = read_prepared(PREPARED / TRAIN, schema)
-    test = read_prepared(PREPARED / TEST, schema)
-    pipeline = joblib.load(CANDIDATE_FOLDER / "pipeline.pkl")
+    schema = Schema.read(SCHEMA)
+    train = read_prepared(TRAIN, schema)
+    test = read_prepared(TEST, schema)
+    pipeline = joblib.load(PIPELINE)
     with one_thread():
-        report, tables = judge(pipeline, train, test, schema, params.base.seed)
         try:
-            reasons = gate(report, params.evaluate.gate)
+            report, tables = holdout_report(pipeline, train, test, schema, params.base.seed)
+            reasons = reasons_against(report, params.evaluate.gate)
         except ValueError as error:
             sys.exit(f"evaluate: {error}")
         more, further = compare(pipeline, train, test, schema, params)
-    report["folds"] = fold_scores(pd.read_csv(CANDIDATE_FOLDER / "leaderboard.csv"))
+    report["folds"] = fold_scores(pd.read_csv(LEADERBOARD))
     report |= more
     tables |= further
     write_tables(tables, PLOTS)
@@ -98,7 +94,7 @@ def log(
 ) -> None:
     """Add the holdout's metrics and plots to the training's run."""
     tracking = Tracking(experiment)
-    run = tracking.find(md5(CANDIDATE_FOLDER))
+    run = tracking.find(md5(CANDIDATE))
     if run is None:
         return
     run_id = run.info.run_id

@@ -14,9 +14,6 @@ import pyarrow.parquet as pq
 
 from app.model.manifest import Class, Contract, Feature, Task
 
-SCHEMA = "schema.json"
-TRAIN = "train.parquet"
-TEST = "test.parquet"
 ROW = "__index_level_0__"  # Arrow's name for an index that has none
 
 
@@ -54,13 +51,13 @@ class Schema(Contract):
         return safe_names(self.names)
 
     @classmethod
-    def read(cls, folder: Path) -> "Schema":
+    def read(cls, path: Path) -> "Schema":
         """Read the schema of the prepared tables."""
-        return cls.model_validate_json((folder / SCHEMA).read_bytes())
+        return cls.model_validate_json(path.read_bytes())
 
-    def write(self, folder: Path) -> None:
-        """Write the schema beside the prepared tables."""
-        (folder / SCHEMA).write_text(self.model_dump_json(indent=2) + "\n")
+    def write(self, path: Path) -> None:
+        """Write the schema of the prepared tables."""
+        path.write_text(self.model_dump_json(indent=2) + "\n")
 
 
 def safe_names(names: Sequence[str]) -> list[str]:

@@ -21,7 +21,6 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.time import get_current_time_millis
-from pycaret.loggers.base_logger import BaseLogger
 
 Result = TypeVar("Result")
 
@@ -34,8 +33,8 @@ DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 PARAM_LENGTH = 500
-CANDIDATE = "candidate_md5"
-STAGES = "stages"
+CANDIDATE_TAG = "candidate_md5"
+STAGES_TAG = "stages"
 
 
 class Tracking:
@@ -147,14 +146,14 @@ class Tracking:
         runs = self.attempt(
             lambda: self.client.search_runs(
                 [self.experiment_id],
-                f"tags.{CANDIDATE} = '{candidate_md5}' and attributes.status = 'FINISHED'",
+                f"tags.{CANDIDATE_TAG} = '{candidate_md5}' and attributes.status = 'FINISHED'",
                 order_by=["attributes.start_time DESC"],
             )
         )
         if runs is None:
             return None
         if not runs:
-            self._lose(f"no finished training run is tagged {CANDIDATE}={candidate_md5}")
+            self._lose(f"no finished training run is tagged {CANDIDATE_TAG}={candidate_md5}")
             return None
         name = os.environ.get("DVC_EXP_NAME", "")
         return next(
@@ -163,8 +162,8 @@ class Tracking:
 
     def add_stage(self, run: Run, stage: str) -> None:
         """Note on the parent run that a further stage has logged everything."""
-        done = run.data.tags.get(STAGES, "").split()
-        self.log(run.info.run_id, tags={STAGES: " ".join(dict.fromkeys([*done, stage]))})
+        done = run.data.tags.get(STAGES_TAG, "").split()
+        self.log(run.info.run_id, tags={STAGES_TAG: " ".join(dict.fromkeys([*done, stage]))})
 
 
 @contextmanager
@@ -204,83 +203,6 @@ def flat(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             result[prefix + key] = value
     return result
-
-
-class PyCaretLogger(BaseLogger):
-    """PyCaret's events as MLflow runs: `setup` on the parent, one nested run an estimator.
-
-    PyCaret's own MLflow logger reaches into a private list that MLflow no longer has; this one
-    uses the public client. Source of the hooks: `pycaret.loggers.base_logger`.
-    """
-
-    def __init__(self, tracking: Tracking, parent: str | None) -> None:
-        self.tracking = tracking
-        self.parent = parent
-        self.run: str | None = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "PyCaretLogger":
-        """PyCaret copies its experiment; the copies write to the same runs."""
-        return self
-
-    def init_experiment(
-        self, exp_name_log: str, full_name: str | None = None, setup: bool = True, **_: Any
-    ) -> None:
-        """Open the nested run of an estimator."""
-        self.run = self.parent
-        if not setup:
-            self.run = self.tracking.start(full_name or exp_name_log, {}, parent=self.parent)
-
-    def log_params(self, params: Mapping[str, Any], model_name: str | None = None) -> None:
-        """Write the estimator's hyperparameters, or the setup's settings."""
-        prefix = "setup." if self.run == self.parent else ""
-        clean = {prefix + _clean(key): value for key, value in params.items()}
-        self.tracking.log(self.run, params=clean)
-
-    def log_metrics(self, metrics: Mapping[str, float], source: str | None = None) -> None:
-        """Write the means over the folds."""
-        self.tracking.log(self.run, metrics={_clean(key): value for key, value in metrics.items()})
-
-    def set_tags(self, source: str, experiment_custom_tags: Any, runtime: float, **_: Any) -> None:
-        """Say which PyCaret step made the run."""
-        if self.run != self.parent:
-            self.tracking.log(self.run, tags={"step": source}, metrics={"seconds": runtime})
-
-    def log_artifact(self, file: str, type: str = "artifact") -> None:  # noqa: A002 - PyCaret's name
-        """Store PyCaret's tables; its pickles are DVC's business."""
-        if Path(file).suffix == ".html":
-            self.tracking.log_file(self.run, Path(file))
-
-    def log_hpram_grid(self, html_file: str, title: str = "hpram_grid") -> None:
-        """Store the table of a search's trials."""
-        self.tracking.log_file(self.run, Path(html_file))
-
-    def log_sklearn_pipeline(
-        self, experiment: Any, prep_pipe: Any, model: Any, path: str | None = None
-    ) -> None:
-        """Write the score of each fold as a step of the metric."""
-        for entry in reversed(experiment._master_model_container):
-            if _same(entry["model"], model):
-                folds = entry["scores"].drop(index=["Mean", "Std"], errors="ignore")
-                for step, row in enumerate(folds.to_dict("records")):
-                    metrics = {f"fold_{_clean(key)}": value for key, value in row.items()}
-                    self.tracking.log(self.run, metrics=metrics, step=step)
-                return
-
-    def finish_experiment(self) -> None:
-        """Close the nested run."""
-        if self.run is not None and self.run != self.parent:
-            self.tracking.finish(self.run)
-            self.run = self.parent
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two estimators are of one kind with the same hyperparameters."""
-    return type(one) is type(other) and str(one) == str(other)
-
-
-def _clean(name: str) -> str:
-    """A name that MLflow accepts for params and metrics."""
-    return "".join(sign if sign.isalnum() or sign in "_-. /" else "_" for sign in name)
 
 
 def add_figures(tracking: Tracking, run_id: str, figures: Mapping[str, Any]) -> None:

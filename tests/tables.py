@@ -28,15 +28,16 @@ import os, sys
 from pathlib import Path
 import joblib
 import numpy as np
-from stages import deploy, evaluate, params, prepare, schema, train
+from stages import deploy, evaluate, files, params, prepare, schema, train
+from stages.preparation import checks, table
 for folder in sys.argv[1:]:
     os.chdir(folder)
     for stage in (prepare, train, evaluate, deploy):
         stage.main()
     told = params.read("deploy")
-    raw = prepare.read_table(Path(told.base.path), told.prepare.missing)
-    rows, seen = prepare.check(raw, told, "")
-    pipeline = joblib.load(deploy.FINAL / "pipeline.pkl")
+    raw = table.read_table(Path(told.base.path), told.prepare.missing)
+    rows, seen = checks.check(raw, told, "")
+    pipeline = joblib.load(files.FINAL)
     features = schema.model_frame(rows, seen)
     answers = {"values": pipeline.predict(features), "actual": schema.encode_target(rows, seen)}
     if seen.classes:

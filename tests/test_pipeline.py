@@ -114,7 +114,7 @@ def test_the_registered_champion_is_the_locked_version_and_answers(
 @pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils:UserWarning")
 def test_the_served_model_answers_as_the_fitted_pipeline(project: Project) -> None:
     prepared = project.root / "prepared"
-    schema = Schema.read(prepared)
+    schema = Schema.read(prepared / "schema.json")
     holdout = read_prepared(prepared / "test.parquet", schema)
     pipeline = joblib.load(project.root / "model" / "final" / "pipeline.pkl")
     fitted = pipeline.predict(model_frame(holdout, schema))

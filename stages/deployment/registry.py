@@ -16,7 +16,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from app.errors import Problem
 from app.model.manifest import Manifest
 from app.model.model import Model
-from stages.evaluation.metrics import HIGHER_IS_BETTER, score
+from stages.evaluation.metrics import METRICS, score
 from stages.tracking import Tracking, active
 
 VERSION = "version_md5"
@@ -115,7 +115,7 @@ def why_not_champion(
             "the champion reads other columns, predicts another target or gives no probabilities: "
             f"no {metric} to compare (deploy.champion: always takes it all the same)"
         )
-    worse = ours < theirs if HIGHER_IS_BETTER[metric] else ours > theirs
+    worse = ours < theirs if METRICS[metric].higher_is_better else ours > theirs
     if not worse:
         return None
     known = "" if same_tables(Manifest.read(folder), manifest) else ", which it may have trained on"

@@ -16,16 +16,17 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from stages.evaluation.metrics import HIGHER_IS_BETTER, answers, score
+from stages.evaluation.metrics import METRICS, predictions, score
 from stages.schema import Schema, encode_target, model_frame
-from stages.training.experiment import Folds, honest_folds, one_thread, unknown_label
+from stages.training.folds import Folds, honest_folds, unknown_label
+from stages.training.threads import one_thread
 
 
 class IncomparableError(ValueError):
     """The two validations cannot be compared on this table; the message says why."""
 
 
-def inflation(
+def leakage(
     pipeline: Any, frame: pd.DataFrame, schema: Schema, folds: int, seed: int, n_jobs: int
 ) -> dict[str, Any]:
     """Cross-validate unfitted copies of a pipeline by the split's strategy, and by random folds.
@@ -84,7 +85,7 @@ def random_folds(y: pd.Series, schema: Schema, count: int, seed: int) -> Folds:
 
 
 def fold(
-    pipeline: Any, X: pd.DataFrame, y: pd.Series, asked: pd.DataFrame
+    pipeline: Any, X: pd.DataFrame, y: pd.Series, test: pd.DataFrame
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Fit on a fold's training rows and answer its others, on one thread of one process."""
     with (
@@ -95,7 +96,7 @@ def fold(
     ):
         warnings.simplefilter("ignore")  # as in the stage's own process; fits have many
         pipeline.fit(X.reset_index(drop=True), y.reset_index(drop=True))
-        return answers(pipeline, asked.reset_index(drop=True))
+        return predictions(pipeline, test.reset_index(drop=True))
 
 
 def summary(
@@ -119,5 +120,5 @@ def percent(honest: Mapping[str, float], flattering: Mapping[str, float]) -> dic
     for metric, value in honest.items():
         if value and metric in flattering:
             gain = (flattering[metric] - value) / abs(value)
-            percents[metric] = 100 * (gain if HIGHER_IS_BETTER[metric] else -gain)
+            percents[metric] = 100 * (gain if METRICS[metric].higher_is_better else -gain)
     return percents

@@ -9,20 +9,19 @@ from stages.evaluation.baselines import baselines
 from stages.evaluation.bootstrap import bootstrap
 from stages.evaluation.conformal import first_half, prediction_interval
 from stages.evaluation.importance import importance
-from stages.evaluation.metrics import answers, score
+from stages.evaluation.metrics import predictions, score
 from stages.evaluation.plot_tables import calibration, labels, residuals
 from stages.evaluation.slices import row_errors, worst_slices
 from stages.schema import Schema, encode_target, model_frame
-from stages.train import candidate
 
 SAMPLE = 1000  # rows drawn from the holdout for scatter plots and for permutation importance
 
-Judgement = tuple[dict[str, Any], dict[str, pd.DataFrame]]
+Report = tuple[dict[str, Any], dict[str, pd.DataFrame]]
 
 
-def judge(
+def holdout_report(
     pipeline: Any, train: pd.DataFrame, test: pd.DataFrame, schema: Schema, seed: int
-) -> Judgement:
+) -> Report:
     """Everything that one set of answers on the holdout tells.
 
     Args:
@@ -37,7 +36,7 @@ def judge(
     """
     X, y = model_frame(test, schema), encode_target(test, schema)
     actual = y.to_numpy()
-    predicted, probabilities = answers(pipeline, X)
+    predicted, probabilities = predictions(pipeline, X)
     units = drawn_units(test, schema)
     report: dict[str, Any] = {
         "model": score(schema.task, actual, predicted, probabilities),
@@ -47,7 +46,7 @@ def judge(
     }
     for name, baseline in baselines(schema.task, seed).items():
         baseline.fit(model_frame(train, schema), encode_target(train, schema))
-        report["baseline"][name] = score(schema.task, actual, *answers(baseline, X))
+        report["baseline"][name] = score(schema.task, actual, *predictions(baseline, X))
     sample = np.sort(np.random.default_rng(seed).permutation(len(test))[:SAMPLE])
     tables = {
         "importance": importance(pipeline, X.iloc[sample], y.iloc[sample], schema, seed),
@@ -74,20 +73,3 @@ def drawn_units(test: pd.DataFrame, schema: Schema) -> np.ndarray:
     if schema.strategy == "group":
         return pd.factorize(test[schema.split_column], use_na_sentinel=False)[0]
     return np.arange(len(test))
-
-
-def fold_scores(leaderboard: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Mean and deviation of the candidate's scores over the training folds, by PyCaret's names.
-
-    Args:
-        leaderboard: from `train`, best first.
-    """
-    row = candidate(leaderboard)
-    return {
-        name.lower().strip("."): {
-            "mean": float(row[name]),
-            "std": float(row[f"{name} std"]),
-        }
-        for name in leaderboard.columns
-        if f"{name} std" in leaderboard.columns and pd.notna(row[name])
-    }

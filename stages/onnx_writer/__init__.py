@@ -3,8 +3,8 @@
 `to_onnx` converts or raises `NotConvertible`; `edge_rows` and `parity` are for the proof.
 """
 
-from stages.onnx_writer.convert import to_onnx
-from stages.onnx_writer.edge_rows import edge_rows, parity
-from stages.onnx_writer.errors import NotConvertible
+from .convert import to_onnx
+from .edge_rows import edge_rows, parity
+from .errors import NotConvertible
 
 __all__ = ["NotConvertible", "edge_rows", "parity", "to_onnx"]

@@ -9,14 +9,14 @@ import onnx
 from onnx import numpy_helper
 from sklearn.base import is_classifier
 
-from app.model.manifest import Feature, Task
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.estimators.classifiers import classify
-from stages.onnx_writer.estimators.regressors import regress
-from stages.onnx_writer.graph import Graph, tensor_info
-from stages.onnx_writer.preprocessing.columns import CATEGORICAL, NUMERIC, Inputs, Matrix
-from stages.onnx_writer.preprocessing.pipeline import walk
-from stages.onnx_writer.preprocessing.target import invert
+from .errors import NotConvertible
+from .estimators.classifiers import classify
+from .estimators.regressors import regress
+from .features import Feature, Task
+from .graph import Graph, tensor_info
+from .preprocessing.columns import CATEGORICAL, NUMERIC, Inputs, Matrix
+from .preprocessing.pipeline import walk
+from .preprocessing.target import invert
 
 
 def to_onnx(
@@ -26,9 +26,14 @@ def to_onnx(
     task: Task,
     n_classes: int,
 ) -> onnx.ModelProto:
-    """Convert a fitted PyCaret pipeline into a graph as `app.model.manifest` describes it.
+    """Convert a fitted PyCaret pipeline into a graph; the same pipeline gives the same bytes.
 
-    The same pipeline gives the same bytes.
+    The graph takes `numeric`, float64 (rows, n): the numbers, booleans (0 or 1) and dates (seconds
+    since 1970-01-01 UTC), NaN where missing; and `categorical`, int64 (rows, m): a category's
+    index in its feature's `categories`, `len(categories)` for a value not among them and
+    `len(categories) + 1` for a missing one. Both are in the order of `features`; one without
+    columns is absent. It gives `prediction`, float64 (rows,); or `label`, int64 (rows,), and,
+    unless the estimator has none, `probabilities`, float64 (rows, classes).
 
     Args:
         pipeline: as `finalize_model` returns it, fitted on classes 0 to n_classes - 1.

@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from app.model.manifest import Feature, Parity
-from stages.onnx_writer.convert import preprocessing, thresholds
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.preprocessing.pipeline import unseen_text
+from app.model.manifest import Parity
+
+from .convert import preprocessing, thresholds
+from .errors import NotConvertible
+from .features import Feature
+from .preprocessing.pipeline import unseen_text
 
 THRESHOLDS_PER_COLUMN = 24
 # PyCaret's date step leaves a feature out where more than 10 % of a frame's dates are missing,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stages.onnx_writer.errors import NotConvertible
+from .errors import NotConvertible
 
 OPSET = 18
 ML_DOMAIN = "ai.onnx.ml"

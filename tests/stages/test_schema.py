@@ -53,8 +53,8 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path, frame: pd.DataFrame) 
 
 
 def test_a_schema_comes_back_as_it_was(tmp_path: Path) -> None:
-    SCHEMA.write(tmp_path)
-    assert Schema.read(tmp_path) == SCHEMA
+    SCHEMA.write(tmp_path / "schema.json")
+    assert Schema.read(tmp_path / "schema.json") == SCHEMA
 
 
 @pytest.mark.parametrize(

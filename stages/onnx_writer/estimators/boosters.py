@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.estimators.trees import Floats, Ints, Tree, at_most_float32, below_float32
+from ..errors import NotConvertible
+from .trees import Floats, Ints, Tree, at_most_float32, below_float32
 
 # LightGBM reads any value whose size is at most this as zero.
 LIGHTGBM_ZERO = float(np.float32(1e-35))

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.estimators import outputs
-from stages.onnx_writer.graph import Graph
-from stages.onnx_writer.preprocessing.interpolation import interpolate
+from ..errors import NotConvertible
+from ..graph import Graph
+from ..preprocessing.interpolation import interpolate
+from . import outputs
 
 
 def calibrated(

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.estimators.boosters import constant_tree, renumber
-from stages.onnx_writer.estimators.trees import Tree, at_most_float32
+from ..errors import NotConvertible
+from .boosters import constant_tree, renumber
+from .trees import Tree, at_most_float32
 
 Floats = npt.NDArray[np.float64]
 

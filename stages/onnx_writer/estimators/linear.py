@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stages.onnx_writer.estimators.scores import Scores
-from stages.onnx_writer.graph import Graph
-from stages.onnx_writer.preprocessing.columns import Matrix
+from ..graph import Graph
+from ..preprocessing.columns import Matrix
+from .scores import Scores
 
 
 def linear(coefficients: npt.ArrayLike, intercept: npt.ArrayLike) -> Scores:

@@ -6,7 +6,7 @@ By name, so that reading a LightGBM pipeline does not import XGBoost and CatBoos
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from stages.onnx_writer.errors import NotConvertible
+from ..errors import NotConvertible
 
 Writer = TypeVar("Writer")
 

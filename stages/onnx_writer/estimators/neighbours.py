@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.graph import Graph, RowBody
-from stages.onnx_writer.preprocessing.columns import Matrix
+from ..errors import NotConvertible
+from ..graph import Graph, RowBody
+from ..preprocessing.columns import Matrix
 
 
 def neighbours(graph: Graph, matrix: Matrix, model: Any, values: npt.ArrayLike, part: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.onnx_writer.graph import Graph
+from ..graph import Graph
 
 INT64 = 7
 DOUBLE = 11

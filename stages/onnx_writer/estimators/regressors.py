@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.estimators import boosters, forests
-from stages.onnx_writer.estimators.linear import linear, network
-from stages.onnx_writer.estimators.lookup import find
-from stages.onnx_writer.estimators.neighbours import kernel_sum, neighbours
-from stages.onnx_writer.estimators.scores import Scores, total
-from stages.onnx_writer.estimators.trees import write_float32
-from stages.onnx_writer.graph import Graph
-from stages.onnx_writer.preprocessing.columns import Matrix
+from ..errors import NotConvertible
+from ..graph import Graph
+from ..preprocessing.columns import Matrix
+from . import boosters, forests
+from .linear import linear, network
+from .lookup import find
+from .neighbours import kernel_sum, neighbours
+from .scores import Scores, total
+from .trees import write_float32
 
 Writer = Callable[[Graph, Matrix, Any, str], Scores]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stages.onnx_writer.estimators.trees import Tree, write
-from stages.onnx_writer.graph import Graph
-from stages.onnx_writer.preprocessing.columns import Matrix
+from ..graph import Graph
+from ..preprocessing.columns import Matrix
+from .trees import Tree, write
 
 
 @dataclass(frozen=True)

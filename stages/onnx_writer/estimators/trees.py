@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, numpy_helper
 
-from stages.onnx_writer.graph import ML_DOMAIN, Graph
-from stages.onnx_writer.preprocessing.columns import Matrix
+from ..graph import ML_DOMAIN, Graph
+from ..preprocessing.columns import Matrix
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

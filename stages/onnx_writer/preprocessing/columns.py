@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from stages.onnx_writer.graph import Graph
+from ..graph import Graph
 
 NUMERIC = "numeric"
 CATEGORICAL = "categorical"

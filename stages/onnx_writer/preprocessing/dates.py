@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.graph import Graph
-from stages.onnx_writer.preprocessing.columns import Column, Inputs, Slot, pack
+from ..errors import NotConvertible
+from ..graph import Graph
+from .columns import Column, Inputs, Slot, pack
 
 DAY = 86_400.0
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.onnx_writer.estimators.trees import Floats, Tree, write
-from stages.onnx_writer.graph import Graph
-from stages.onnx_writer.preprocessing.columns import Matrix
+from ..estimators.trees import Floats, Tree, write
+from ..graph import Graph
+from .columns import Matrix
 
 
 def search_tree(column: int, edges: Floats, values: Floats, target: int) -> Tree:

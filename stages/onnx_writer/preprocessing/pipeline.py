@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from app.model.manifest import Feature
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.graph import Graph
-from stages.onnx_writer.preprocessing.columns import (
+from ..errors import NotConvertible
+from ..features import Feature
+from ..graph import Graph
+from .columns import (
     NUMERIC,
     Column,
     Inputs,
@@ -26,8 +26,8 @@ from stages.onnx_writer.preprocessing.columns import (
     Table,
     pack,
 )
-from stages.onnx_writer.preprocessing.dates import take_apart
-from stages.onnx_writer.preprocessing.steps import (
+from .dates import take_apart
+from .steps import (
     COLUMNWISE,
     REFUSED,
     SELECTORS,

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from stages.onnx_writer.estimators.trees import Floats
-from stages.onnx_writer.graph import Graph
+from ..estimators.trees import Floats
+from ..graph import Graph
 
 TINY = float(np.spacing(1.0))
 

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.graph import Graph
-from stages.onnx_writer.preprocessing.columns import Column, Inputs, Matrix, Slot, pack, spread
-from stages.onnx_writer.preprocessing.interpolation import count_edges
-from stages.onnx_writer.preprocessing.powers import yeo_johnson
+from ..errors import NotConvertible
+from ..graph import Graph
+from .columns import Column, Inputs, Matrix, Slot, pack, spread
+from .interpolation import count_edges
+from .powers import yeo_johnson
 
 SELECTORS = {
     "RemoveMulticollinearity",

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from stages.onnx_writer.errors import NotConvertible
-from stages.onnx_writer.graph import Graph
-from stages.onnx_writer.preprocessing.powers import inverse_yeo_johnson
+from ..errors import NotConvertible
+from ..graph import Graph
+from .powers import inverse_yeo_johnson
 
 
 def invert(graph: Graph, step: Any, predictions: str) -> str:

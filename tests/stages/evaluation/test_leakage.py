@@ -6,9 +6,9 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from app.model.manifest import Feature
-from stages.evaluation.leakage import IncomparableError, inflation, percent
+from stages.evaluation.leakage import IncomparableError, leakage, percent
 from stages.schema import Schema
-from stages.training.experiment import honest_folds
+from stages.training.folds import honest_folds
 
 GENERATOR = np.random.default_rng(11)
 
@@ -39,7 +39,7 @@ def families() -> pd.DataFrame:
 
 
 def test_a_model_that_remembers_groups_is_flattered(families: pd.DataFrame) -> None:
-    report = inflation(KNeighborsRegressor(1), families, schema("group"), 5, seed=1, n_jobs=1)
+    report = leakage(KNeighborsRegressor(1), families, schema("group"), 5, seed=1, n_jobs=1)
     assert report["flattering"]["mean"]["rmse"] == pytest.approx(0, abs=1e-9)
     assert report["honest"]["mean"]["rmse"] > 0.5
     assert report["inflation_percent"]["rmse"] == pytest.approx(100)
@@ -50,14 +50,14 @@ def test_a_model_that_remembers_groups_is_flattered(families: pd.DataFrame) -> N
 def test_the_number_of_processes_changes_nothing(families: pd.DataFrame) -> None:
     model = KNeighborsRegressor(3)
     alone, beside = (
-        inflation(model, families, schema("group"), 3, seed=1, n_jobs=jobs) for jobs in (1, 2)
+        leakage(model, families, schema("group"), 3, seed=1, n_jobs=jobs) for jobs in (1, 2)
     )
     assert alone == beside
 
 
 def test_the_pipeline_given_stays_as_it_was(families: pd.DataFrame) -> None:
     model = KNeighborsRegressor(1)
-    inflation(model, families, schema("group"), 2, seed=1, n_jobs=1)
+    leakage(model, families, schema("group"), 2, seed=1, n_jobs=1)
     assert not hasattr(model, "n_features_in_")
 
 
@@ -75,7 +75,7 @@ def test_time_folds_know_the_past_alone(families: pd.DataFrame) -> None:
 
 def test_labels_are_compared_too(families: pd.DataFrame) -> None:
     labels = np.where(families["y"] > 0, "hot", "cold")
-    report = inflation(
+    report = leakage(
         KNeighborsClassifier(1),
         families.assign(y=labels),
         schema("group", ("cold", "hot")),
@@ -103,7 +103,7 @@ def test_what_cannot_be_compared_is_said(
     for column, value in changes.items():
         families.loc[families["family"] == 7, column] = value
     with pytest.raises(IncomparableError, match=message):
-        inflation(
+        leakage(
             KNeighborsClassifier(1),
             families,
             schema("group", ("rare", "usual") if changes else ("usual",)),

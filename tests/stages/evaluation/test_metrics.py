@@ -1,17 +1,9 @@
-from typing import Any
-
 import numpy as np
 import pytest
+from sklearn import metrics
 
-from stages.evaluation.metrics import gate, score
-from stages.params import Gate
-
-
-def report(**metrics: float) -> dict[str, Any]:
-    return {
-        "model": metrics,
-        "baseline": {"dummy": {"rmse": 10.0, "r2": 0.0}, "linear": {"rmse": 5.0, "r2": 0.5}},
-    }
+from app.model.manifest import Task
+from stages.evaluation.metrics import METRICS, Outcome, higher_is_better, score, weighted
 
 
 def test_regression_scores() -> None:
@@ -62,26 +54,89 @@ def test_without_probabilities_there_is_no_curve() -> None:
     assert "roc_auc" not in scores
 
 
-def test_a_good_model_passes_the_gate() -> None:
-    assert gate(report(rmse=4.0), Gate(metric="rmse", limit=4.5, beat_baseline=True)) == []
+def drawn(classes: int) -> tuple[Outcome, np.ndarray]:
+    """Predictions with many ties, and how often each row is drawn."""
+    generator = np.random.default_rng(5)
+    times = np.bincount(generator.integers(0, 60, 60), minlength=60)
+    if not classes:
+        return Outcome(generator.normal(size=60), generator.normal(size=60)), times
+    chances = generator.integers(1, 5, (60, classes)).astype(float)
+    chances /= chances.sum(axis=1, keepdims=True)
+    actual = generator.integers(0, classes, 60)
+    return Outcome(actual, chances.argmax(axis=1), chances), times
 
 
-def test_an_error_above_its_limit_is_refused_by_how_much() -> None:
-    (reason,) = gate(report(rmse=4.0), Gate(metric="rmse", limit=3.2, beat_baseline=True))
-    assert reason == "rmse 4 is above the limit evaluate.gate.limit, 3.2, by 0.8 (25.0%)"
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_a_weighted_score_is_the_score_of_the_repeated_rows(classes: int) -> None:
+    task: Task = "classification" if classes else "regression"
+    outcome, times = drawn(classes)
+    chances = outcome.probabilities
+    scores = weighted(task, outcome, np.stack([np.ones(60), times]))
+    assert set(scores) == {metric.name for metric in METRICS.values() if metric.task == task}
+    for row, counts in enumerate([np.ones(60, int), times]):
+        rows = np.repeat(np.arange(60), counts)
+        repeated = None if chances is None else chances[rows]
+        expected = score(task, outcome.actual[rows], outcome.predicted[rows], repeated)
+        assert {name: values[row] for name, values in scores.items()} == pytest.approx(expected)
 
 
-def test_a_score_below_a_baseline_is_refused() -> None:
-    (reason,) = gate(report(r2=0.4), Gate(metric="r2", limit=None, beat_baseline=True))
-    assert reason == "r2 0.4 is below the linear baseline, 0.5, by 0.1 (20.0%)"
-    assert gate(report(r2=0.4), Gate(metric="r2", limit=None, beat_baseline=False)) == []
+def test_regression_scores_are_those_of_scikit_learn() -> None:
+    outcome, times = drawn(classes=0)
+    scores = weighted("regression", outcome, times[None, :].astype(float))
+    pair = (outcome.actual, outcome.predicted)
+    expected = {
+        "rmse": np.sqrt(metrics.mean_squared_error(*pair, sample_weight=times)),
+        "mae": metrics.mean_absolute_error(*pair, sample_weight=times),
+        "r2": metrics.r2_score(*pair, sample_weight=times),
+        "mape": metrics.mean_absolute_percentage_error(*pair, sample_weight=times),
+    }
+    assert {name: values[0] for name, values in scores.items()} == pytest.approx(expected)
 
 
-def test_a_missing_number_never_passes() -> None:
-    wanted = Gate(metric="rmse", limit=1.0, beat_baseline=False)
-    assert gate(report(rmse=float("nan")), wanted)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_classification_scores_are_those_of_scikit_learn(classes: int) -> None:
+    outcome, times = drawn(classes)
+    assert outcome.probabilities is not None
+    scores = weighted("classification", outcome, times[None, :].astype(float))
+    pair = (outcome.actual, outcome.predicted)
+    truth = outcome.actual[:, None] == np.arange(classes)
+    columns = [1] if classes == 2 else range(classes)
+    curves = {
+        name: np.mean(
+            [
+                area(truth[:, one], outcome.probabilities[:, one], sample_weight=times)
+                for one in columns
+            ]
+        )
+        for name, area in (
+            ("roc_auc", metrics.roc_auc_score),
+            ("pr_auc", metrics.average_precision_score),
+        )
+    }
+    squares = ((outcome.probabilities - truth)[:, list(columns)] ** 2).sum(axis=1)
+    expected = {
+        "accuracy": metrics.accuracy_score(*pair, sample_weight=times),
+        "balanced_accuracy": metrics.balanced_accuracy_score(*pair, sample_weight=times),
+        "f1": metrics.f1_score(*pair, sample_weight=times, average="macro"),
+        "log_loss": metrics.log_loss(outcome.actual, outcome.probabilities, sample_weight=times),
+        "brier": np.average(squares, weights=times),
+        **curves,
+    }
+    assert {name: values[0] for name, values in scores.items()} == pytest.approx(expected)
 
 
-def test_a_metric_of_another_task_is_named() -> None:
-    with pytest.raises(ValueError, match="'accuracy' is not measured here"):
-        gate(report(rmse=1.0), Gate(metric="accuracy", limit=0.5, beat_baseline=False))
+def test_r2_is_not_defined_where_all_targets_are_equal() -> None:
+    scores = score("regression", np.full(6, 0.1), np.arange(6.0), None)
+    assert set(scores) == {"rmse", "mae", "mape"}
+
+
+def test_a_missing_prediction_is_no_score() -> None:
+    with pytest.raises(ValueError, match="no number for 1 of 2 rows"):
+        score("regression", np.zeros(2), np.array([1.0, np.nan]), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "higher"), [("rmse", False), ("mse", False), ("auc", True), ("log_loss", False)]
+)
+def test_the_direction_of_holdout_and_fold_metrics(name: str, higher: bool) -> None:
+    assert higher_is_better(name) is higher

@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from app.model.manifest import Feature
-from stages.evaluation.report import drawn_units, fold_scores, judge
+from stages.evaluation.report import drawn_units, holdout_report
 from stages.schema import Schema, encode_target, model_frame
 from stages.tracking import flat
 
@@ -62,7 +62,7 @@ def fitted(train: pd.DataFrame, known: Schema) -> Pipeline:
 @pytest.mark.parametrize("classes", [(), CLASSES[:2], CLASSES])
 def test_a_report_holds_finite_numbers_that_agree(classes: tuple[str, ...]) -> None:
     known, (train, test) = schema(classes), rows(classes)
-    report, tables = judge(fitted(train, known), train, test, known, seed=1)
+    report, tables = holdout_report(fitted(train, known), train, test, known, seed=1)
     numbers = flat(report)
     assert all(isinstance(value, int | float) and np.isfinite(value) for value in numbers.values())
     assert set(report["interval"]) == set(report["model"])
@@ -77,7 +77,7 @@ def test_a_report_holds_finite_numbers_that_agree(classes: tuple[str, ...]) -> N
 
 def test_a_regression_tells_its_interval_and_its_worst_town() -> None:
     known, (train, test) = schema(), rows()
-    report, tables = judge(fitted(train, known), train, test, known, seed=1)
+    report, tables = holdout_report(fitted(train, known), train, test, known, seed=1)
     assert report["prediction_interval"]["coverage"] == pytest.approx(0.9, abs=0.1)
     assert report["prediction_interval"]["half_width"] > report["model"]["mae"]
     assert tables["slices"]["slice"].iloc[0] == "town = Ulm"
@@ -89,7 +89,7 @@ def test_a_regression_tells_its_interval_and_its_worst_town() -> None:
 
 def test_a_classification_tells_labels_and_calibration() -> None:
     known, (train, test) = schema(CLASSES), rows(CLASSES)
-    report, tables = judge(fitted(train, known), train, test, known, seed=1)
+    report, tables = holdout_report(fitted(train, known), train, test, known, seed=1)
     right = (tables["labels"]["actual"] == tables["labels"]["predicted"]).mean()
     assert right == pytest.approx(report["model"]["accuracy"])
     assert tables["calibration"]["rows"].sum() == 120
@@ -99,7 +99,7 @@ def test_a_classification_tells_labels_and_calibration() -> None:
 def test_two_judgements_are_the_same() -> None:
     known, (train, test) = schema(CLASSES), rows(CLASSES)
     (one, tables), (other, again) = (
-        judge(fitted(train, known), train, test, known, seed=1) for _ in range(2)
+        holdout_report(fitted(train, known), train, test, known, seed=1) for _ in range(2)
     )
     assert one == other
     for name, table in tables.items():
@@ -110,29 +110,3 @@ def test_groups_are_drawn_whole() -> None:
     _, test = rows()
     assert drawn_units(test, schema(strategy="group")).tolist() == (np.arange(120) // 6).tolist()
     assert drawn_units(test, schema()).tolist() == list(range(120))
-
-
-@pytest.mark.parametrize(
-    ("steps", "expected"),
-    [
-        (["compare", "compare"], 1.0),  # the best is the candidate
-        (["compare", "blend"], 2.0),  # the blend is, although it came out worse
-        (["stack", "blend"], 1.0),
-    ],
-)
-def test_fold_scores_are_the_candidates(steps: list[str], expected: float) -> None:
-    leaderboard = pd.DataFrame(
-        {
-            "estimator": ["a", "b"],
-            "step": steps,
-            "RMSE": [1.0, 2.0],
-            "RMSE std": [0.1, 0.2],
-            "Prec.": [0.5, 0.6],
-            "Prec. std": [0.0, 0.0],
-            "AUC": [np.nan, np.nan],  # no fold has every label
-            "AUC std": [np.nan, np.nan],
-        }
-    )
-    scores = fold_scores(leaderboard)
-    assert scores["rmse"] == {"mean": expected, "std": expected / 10}
-    assert set(scores) == {"rmse", "prec"}

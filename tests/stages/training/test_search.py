@@ -1,20 +1,22 @@
 import copy
 import pickle
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client, LocalCluster
 
 from app.model.manifest import Feature, Task
 from stages.params import Train
 from stages.schema import Schema, model_frame
-from stages.tracking import PyCaretLogger, Tracking
-from stages.train import candidate, fit, log_threshold
-from stages.training.experiment import cluster, nameless_machine, one_thread, start
+from stages.tracking import Tracking
+from stages.train import log_threshold
+from stages.training.experiment import start
+from stages.training.logger import PyCaretLogger
+from stages.training.repairs import anonymous
+from stages.training.search import search
+from stages.training.threads import cluster, one_thread
 from tests.conftest import params_with
 
 pytestmark = [
@@ -55,7 +57,7 @@ def fitted(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Any, pd.DataF
     with one_thread():
         experiment = start(rows[:100], rows[100:], schema, params, seed=1, logger=None)
         with cluster(params.parallel):
-            pipeline, board = fit(experiment, params)
+            pipeline, board = search(experiment, params)
     return pipeline, board, model_frame(rows[100:], schema)
 
 
@@ -142,8 +144,8 @@ def test_the_row_of_a_search_tells_of_the_estimator_that_it_found(
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_catboost_can_be_searched(task: Task, library: str) -> None:
     model = {"catboost": {"n_estimators": 1}}
-    search: dict[str, Any] = {"tune__iterations": 5, "tune__library": library}
-    pipeline, board, rows = fitted(task, models=[model], **search)
+    options: dict[str, Any] = {"tune__iterations": 5, "tune__library": library}
+    pipeline, board, rows = fitted(task, models=[model], **options)
     assert board["step"].tolist() == ["tune", "compare"]
     assert pipeline.steps[-1][1].get_params()["n_estimators"] > 1
     assert len(pipeline.predict(rows)) == len(rows)
@@ -154,12 +156,6 @@ def test_a_hyperparameter_that_the_search_knows_by_another_name_is_refused() -> 
     message = "train.tune: only one of .*iterations.* The search says .*n_estimators.* use these"
     with pytest.raises(ValueError, match=message):
         fitted("regression", models=[model], tune__iterations=1)
-
-
-def test_the_candidate_is_the_best_of_the_latest_step() -> None:
-    board = pd.DataFrame({"step": ["compare", "blend", "compare"], "estimator": ["a", "b", "c"]})
-    assert candidate(board)["estimator"] == "b"
-    assert candidate(board[board["step"] == "compare"])["estimator"] == "a"
 
 
 def test_the_leaderboard_is_best_first() -> None:
@@ -198,7 +194,7 @@ def by_groups(**changes: Any) -> tuple[Any, pd.DataFrame]:
     params = train_params("classification", folds=10, **changes)
     with one_thread():
         experiment = start(rows[:200], rows[200:], schema, params, seed=1, logger=None)
-        return experiment, fit(experiment, params)[1]
+        return experiment, search(experiment, params)[1]
 
 
 @no_auc
@@ -276,7 +272,7 @@ def test_a_pickle_does_not_tell_which_python_wrote_it(monkeypatch: pytest.Monkey
     written = []
     for version in ("3.11.0", "3.11.99"):
         monkeypatch.setattr("platform.python_version", lambda version=version: version)
-        with nameless_machine(pipeline):
+        with anonymous(pipeline):
             written.append(pickle.dumps(pipeline))
     assert written[0] == written[1]
     assert pickle.dumps(pipeline) != written[0]
@@ -284,43 +280,3 @@ def test_a_pickle_does_not_tell_which_python_wrote_it(monkeypatch: pytest.Monkey
         warnings.simplefilter("error")  # PyCaret compares the libraries' versions
         opened = pickle.loads(written[0])
     np.testing.assert_array_equal(opened.predict(rows), pipeline.predict(rows))
-
-
-@pytest.fixture
-def dask() -> Iterator[LocalCluster]:
-    """A Dask scheduler with two workers, each a process of its own."""
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-    ) as started:
-        yield started
-
-
-def test_folds_on_a_cluster_give_the_same_result(dask: LocalCluster) -> None:
-    address = dask.scheduler_address
-    pipeline, board, rows = fitted("regression", blend=2, parallel=address)
-    with Client(address) as client:
-        computed = client.run_on_scheduler(
-            lambda dask_scheduler: sum(
-                prefix.state_counts["memory"] for prefix in dask_scheduler.task_prefixes.values()
-            )
-        )
-    assert computed >= 3 * 2  # two candidates and their blend, two folds each
-    here, same_board, _ = fitted("regression", blend=2)
-    pd.testing.assert_frame_equal(board, same_board, check_exact=True)
-    np.testing.assert_array_equal(pipeline.predict(rows), here.predict(rows))
-
-
-def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.training.experiment.SCHEDULER_SECONDS", 0.5)
-    with pytest.raises(
-        ValueError, match=r"train\.parallel: no Dask scheduler answers at tcp://127"
-    ):
-        fitted("regression", parallel="tcp://127.0.0.1:9")
-
-
-def test_a_cluster_without_workers_is_named() -> None:
-    with (
-        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as empty,
-        pytest.raises(ValueError, match=r"has no workers. Start one with `dask worker"),
-    ):
-        fitted("regression", parallel=empty.scheduler_address)
