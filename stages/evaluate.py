@@ -81,8 +81,8 @@ def show(report: Mapping[str, Any]) -> None:
     scores = {"model": report["model"], **report["baseline"]}
     scores |= {name: report[name]["mean"] for name in ("honest", "flattering") if name in report}
     for name, values in scores.items():
-        shown = "  ".join(f"{metric} {value:.5g}" for metric, value in values.items())
-        print(f"evaluate: {name:<10} {shown}")
+        line = "  ".join(f"{metric} {value:.5g}" for metric, value in values.items())
+        print(f"evaluate: {name:<10} {line}")
     if "inflation_percent" in report:
         metric, value = next(iter(report["inflation_percent"].items()))
         side = "better" if value >= 0 else "worse"

@@ -47,7 +47,7 @@ class Split(Block):
 
 
 class Prepare(Block):
-    """What the prepare stage is told."""
+    """The parameters of the prepare stage."""
 
     drop: list[str]
     id: str | None
@@ -80,7 +80,7 @@ class Preprocess(Block):
 
 
 class Train(Block):
-    """What the train stage is told."""
+    """The parameters of the train stage."""
 
     models: Annotated[list[str | TunedModel], Field(min_length=1)]
     folds: Annotated[int, Field(ge=2)]
@@ -106,13 +106,13 @@ class Gate(Block):
 
 
 class Evaluate(Block):
-    """What the evaluate stage is told."""
+    """The parameters of the evaluate stage."""
 
     gate: Gate
 
 
 class Deploy(Block):
-    """What the deploy stage is told."""
+    """The parameters of the deploy stage."""
 
     runtime: Literal["onnx", "pycaret"]
     parity: Annotated[float, Field(gt=0)]
@@ -168,8 +168,8 @@ def only(block: AnyBlock, declared: dict[str, Any]) -> AnyBlock:
     """The block with just its declared keys; reading another one raises AttributeError."""
     values: dict[str, Any] = {}
     for key, value in declared.items():
-        known = getattr(block, key)
-        values[key] = only(known, value) if isinstance(known, Block) else known
+        entry = getattr(block, key)
+        values[key] = only(entry, value) if isinstance(entry, Block) else entry
     return type(block).model_construct(**values)
 
 

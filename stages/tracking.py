@@ -1,4 +1,4 @@
-"""MLflow beside the pipeline: one parent run per training, found again by content.
+"""MLflow beside the pipeline: one parent run per training, experiment again by content.
 
 Nothing here is an input of a stage. Where the tracking server does not answer, the stage goes
 on and says loudly what was not logged; a run that lost a write is never marked as finished.
@@ -58,9 +58,9 @@ class Tracking:
         self.experiment_id = self.attempt(lambda: self._experiment(experiment))
 
     def _experiment(self, name: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         try:
             return str(self.client.create_experiment(name))
         except MlflowException as error:

@@ -32,17 +32,18 @@ def worst_slices(holdout: pd.DataFrame, errors: np.ndarray, schema: Schema) -> p
         holdout's). Slices that are the same rows under another name appear once.
     """
     smallest = max(MINIMUM_ROWS, round(MINIMUM_SHARE * len(holdout)))
-    found, seen = [], set()
+    slices, listed = [], set()
     whole = summary(errors, schema.task)
     for name, labels in divisions(holdout, schema):
         for label, indices in labels.groupby(labels, sort=True).indices.items():
             rows = np.asarray(indices)
             members = rows.tobytes()
-            if smallest <= len(rows) < len(holdout) and members not in seen:
-                seen.add(members)
+            if smallest <= len(rows) < len(holdout) and members not in listed:
+                listed.add(members)
                 error = summary(errors[rows], schema.task)
-                found.append((f"{name} {label}", len(rows), error, error / whole if whole else 1.0))
-    table = pd.DataFrame(found, columns=["slice", "rows", "error", "ratio"])
+                ratio = error / whole if whole else 1.0
+                slices.append((f"{name} {label}", len(rows), error, ratio))
+    table = pd.DataFrame(slices, columns=["slice", "rows", "error", "ratio"])
     return table.sort_values("error", ascending=False, kind="stable", ignore_index=True).head(WORST)
 
 
@@ -62,8 +63,8 @@ def divisions(holdout: pd.DataFrame, schema: Schema) -> Iterator[tuple[str, pd.S
     """Each way to divide the holdout: a column's name, and each row's label in words."""
     if schema.strategy == "group" and schema.split_column is not None:
         groups = holdout[schema.split_column]
-        shown = "{:.15g}".format if pd.api.types.is_float_dtype(groups) else str
-        yield schema.split_column, "= " + groups.astype(object).map(shown)
+        text_of = "{:.15g}".format if pd.api.types.is_float_dtype(groups) else str
+        yield schema.split_column, "= " + groups.astype(object).map(text_of)
     for feature in schema.features:
         yield feature.name, division(holdout[feature.name], feature)
 

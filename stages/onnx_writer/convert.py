@@ -104,15 +104,15 @@ def thresholds(
     # XGBoost's trees read the matrix rounded to float32.
     casts = [node for node in graph.nodes if node.op_type == "Cast"]
     read_from = {matrix.tensor, *(n.output[0] for n in casts if n.input[0] == matrix.tensor)}
-    found: dict[int, list[npt.NDArray[np.float64]]] = {}
+    splits_at: dict[int, list[npt.NDArray[np.float64]]] = {}
     for node in graph.nodes:
         if node.op_type == "TreeEnsemble" and node.input[0] in read_from:
             attributes = {attribute.name: attribute for attribute in node.attribute}
             read = columns_of[list(attributes["nodes_featureids"].ints)]
             splits = numpy_helper.to_array(attributes["nodes_splits"].t).astype(np.float64)
             for position in np.unique(read):
-                found.setdefault(int(position), []).append(splits[read == position])
-    return {position: np.unique(np.concatenate(parts)) for position, parts in found.items()}
+                splits_at.setdefault(int(position), []).append(splits[read == position])
+    return {position: np.unique(np.concatenate(parts)) for position, parts in splits_at.items()}
 
 
 def preprocessing(pipeline: Any) -> list[tuple[str, Any]]:

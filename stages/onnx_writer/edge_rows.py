@@ -148,7 +148,7 @@ def _splits(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Return the trees' thresholds on the columns that reach the estimator unchanged."""
     try:
-        found = thresholds(pipeline, features, columns)
+        splits_at = thresholds(pipeline, features, columns)
     except NotConvertible:
         return {}  # There is no graph whose branches could differ.
     reached = ordinary.copy()
@@ -158,11 +158,11 @@ def _splits(
     for feature, column in zip(features, columns, strict=True):
         if feature.kind != "number" or column not in reached.columns:
             continue
-        given = ordinary[column].to_numpy(dtype=np.float64)
+        raw = ordinary[column].to_numpy(dtype=np.float64)
         kept = reached[column].to_numpy(dtype=np.float64)
         position = list(reached.columns).index(column)
-        if position in found and (np.isnan(given) | (given == kept)).all():
-            splits[column] = found[position]
+        if position in splits_at and (np.isnan(raw) | (raw == kept)).all():
+            splits[column] = splits_at[position]
     return splits
 
 
@@ -201,7 +201,7 @@ def _changed(ordinary: pd.DataFrame, changes: Sequence[dict[str, Any]]) -> pd.Da
 
 
 def _accepted(pipeline: Any, rows: pd.DataFrame, filler: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that the pipeline answers, found by halving.
+    """Return the rows that the pipeline answers, splits_at by halving.
 
     Each trial is a frame with enough ordinary rows for the date step (see above).
     """

@@ -100,13 +100,13 @@ class Graph:
         onnx.checker.check_model(model)
         return model
 
-    def _needed(self, wanted: set[str]) -> list[onnx.NodeProto]:
-        """Return the nodes that the wanted tensors depend on."""
+    def _needed(self, outputs: set[str]) -> list[onnx.NodeProto]:
+        """Return the nodes that the outputs tensors depend on."""
         needed = []
         for node in reversed(self.nodes):
-            if wanted.intersection(node.output):
+            if outputs.intersection(node.output):
                 needed.append(node)
-                wanted.update(_reads(node))
+                outputs.update(_reads(node))
         return needed[::-1]
 
 

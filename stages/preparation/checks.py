@@ -29,11 +29,11 @@ def check(frame: pd.DataFrame, params: Params, data_md5: str) -> tuple[pd.DataFr
     refuse_impossible(frame, base, prepare)
     aside = [name for name in (prepare.id, prepare.split.column) if name is not None]
     target, classes = read_target(frame[base.target], base.task)
-    asked = typed(frame[base.target])[1]
+    values_of_target = typed(frame[base.target])[1]
     features, columns = [], {}
     for name in frame.columns.drop([base.target, *aside, *prepare.drop], errors="ignore"):
         kind, values = typed(frame[name])
-        if values.equals(asked):
+        if values.equals(values_of_target):
             raise TableError(
                 f"The column {name!r} is the target {base.target!r} again, value by value: a model "
                 "would only copy it. List it in prepare.drop."
@@ -63,7 +63,7 @@ def check(frame: pd.DataFrame, params: Params, data_md5: str) -> tuple[pd.DataFr
 
 def refuse_impossible(frame: pd.DataFrame, base: Base, prepare: Prepare) -> None:
     """Raise TableError when the keys do not fit the table or each other."""
-    split, known = prepare.split, ", ".join(frame.columns)
+    split, names = prepare.split, ", ".join(frame.columns)
     uses = [(base.target, "base.target"), *((name, "prepare.drop") for name in prepare.drop)]
     if prepare.id is not None:
         uses.append((prepare.id, "prepare.id"))
@@ -71,7 +71,7 @@ def refuse_impossible(frame: pd.DataFrame, base: Base, prepare: Prepare) -> None
         uses.append((split.column, "prepare.split.column"))
     for name, key in uses:
         if name not in frame:
-            raise TableError(f"{key}: the table has no column {name!r}. It has: {known}.")
+            raise TableError(f"{key}: the table has no column {name!r}. It has: {names}.")
         if name == base.target and key != "base.target":
             raise TableError(f"{key}: the column {name!r} is the target (base.target) already.")
     if (split.strategy in {"group", "time"}) != (split.column is not None):

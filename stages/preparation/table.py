@@ -108,11 +108,11 @@ def without_nul(lines: Iterable[str], path: Path) -> Iterator[str]:
 
 def refuse_separator(path: Path, names: Sequence[str]) -> None:
     """Raise TableError when a CSV's header is one cell that something else takes apart."""
-    found = [sign for sign in SEPARATORS if len(names) == 1 and sign in names[0]]
-    if found:
+    separators = [sign for sign in SEPARATORS if len(names) == 1 and sign in names[0]]
+    if separators:
         raise TableError(
-            f"{path}: the header is one column, {names[0]!r}, which {found[0]!r} seems to take "
-            "apart. Save the table with commas between the cells."
+            f"{path}: the header is one column, {names[0]!r}, which seems to be several "
+            f"with {separators[0]!r} between them. Save the table with commas between the cells."
         )
 
 
@@ -188,20 +188,20 @@ def refuse_infinite(column: pd.Series) -> pd.Series:
     return column
 
 
-def refuse(bad: pd.Series, wanted: str) -> None:
+def refuse(bad: pd.Series, expected: str) -> None:
     """Raise TableError listing the values that are not what their column holds.
 
     Args:
         bad: the offending values; the index counts data rows from 0.
-        wanted: what a value should have been.
+        expected: what a value should have been.
     """
     if bad.empty:
         return
-    shown = zip(bad.index[:SHOWN].tolist(), bad[:SHOWN], strict=True)
-    lines = [f"  column {bad.name!r}, row {row + 1}: {value!r}" for row, value in shown]
+    examples = zip(bad.index[:SHOWN].tolist(), bad[:SHOWN], strict=True)
+    lines = [f"  column {bad.name!r}, row {row + 1}: {value!r}" for row, value in examples]
     more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
     raise TableError(
-        f"{len(bad)} value(s) of column {bad.name!r} are not {wanted} (rows count from 1 after "
+        f"{len(bad)} value(s) of column {bad.name!r} are not {expected} (rows count from 1 after "
         "the header):\n" + "\n".join(lines) + more + "\nMend the table, or list a text that "
         "means 'no value' in prepare.missing, or drop the column in prepare.drop."
     )

@@ -62,8 +62,8 @@ def refuse_unknown_label(train: pd.DataFrame, schema: Schema, count: int) -> Non
 
 def unknown_label(plan: Folds, labels: pd.Series) -> tuple[int, Any] | None:
     """The first fold, counted from 1, that would train without a label, and which; or None."""
-    for number, (known, _) in enumerate(plan, start=1):
-        absent = set(labels) - set(labels.iloc[known])
+    for number, (train, _) in enumerate(plan, start=1):
+        absent = set(labels) - set(labels.iloc[train])
         if absent:
             return number, min(absent)
     return None

@@ -295,10 +295,10 @@ def _voting(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
     members = [classify(graph, matrix, member) for member in model.estimators_]
     weights = [float(w) for w in model._weights_not_none or [1.0] * len(members)]
     if model.voting == "soft":
-        given = [member.probabilities for member in members if member.probabilities]
-        if len(given) < len(members):
+        chances = [member.probabilities for member in members if member.probabilities]
+        if len(chances) < len(members):
             raise NotConvertible(part, "a member has no probabilities")
-        probabilities = outputs.mean(graph, given, weights)
+        probabilities = outputs.mean(graph, chances, weights)
         return Answer(outputs.largest(graph, probabilities), probabilities)
     table = graph.constant(np.eye(len(model.classes_)))
     votes = [graph.add("Gather", table, member.label) for member in members]

@@ -114,8 +114,8 @@ def write_float32(
     if matrix.tensor in graph.complete:
         graph.complete.add(rounded)
     # The threshold that is the last float64 on its side rounds to the last float32 on it.
-    given = Matrix(rounded, matrix.positions, matrix.size)
-    summed = _write(graph, given, [*constants, *steps], len(start), np.float32)
+    rounded_matrix = Matrix(rounded, matrix.positions, matrix.size)
+    summed = _write(graph, rounded_matrix, [*constants, *steps], len(start), np.float32)
     return graph.add("Cast", summed, to=TensorProto.DOUBLE)
 
 

@@ -61,9 +61,9 @@ class Matrix:
 
     def arrange(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Bring the last axis of per-column values into the tensor's order, zero elsewhere."""
-        given = np.asarray(values, dtype=np.float64)
-        arranged = np.zeros((*given.shape[:-1], self.size))
-        arranged[..., self.positions] = given
+        numbers = np.asarray(values, dtype=np.float64)
+        arranged = np.zeros((*numbers.shape[:-1], self.size))
+        arranged[..., self.positions] = numbers
         return arranged
 
     def only(self, members: npt.NDArray[np.int64]) -> "Matrix":
@@ -165,15 +165,15 @@ def look_up(
         starts = np.cumsum([0, *(len(table) for table in tables.values())])[:-1]
         codes = graph.add("Add", CATEGORICAL, graph.constant(starts, np.int64))
         flat = np.concatenate([table[:, 0] for table in tables.values()])
-        found = [graph.add("Gather", graph.constant(flat), codes)]
+        tensors = [graph.add("Gather", graph.constant(flat), codes)]
     else:
-        found = [
+        tensors = [
             graph.add("GatherND", graph.constant(table), inputs.codes(raw))
             for raw, table in tables.items()
         ]
     if not any(np.isnan(table).any() for table in tables.values()):
-        graph.complete.update(found)
-    return found
+        graph.complete.update(tensors)
+    return tensors
 
 
 def spread(columns: Sequence[Column], tensor: str, matrix: Matrix) -> list[Column]:

@@ -100,7 +100,7 @@ class Calendar:
 
 
 def take_apart(
-    graph: Graph, inputs: Inputs, step: Any, given: Sequence[Column], part: str
+    graph: Graph, inputs: Inputs, step: Any, columns: Sequence[Column], part: str
 ) -> list[Column]:
     """Write PyCaret's date features.
 
@@ -108,7 +108,7 @@ def take_apart(
         graph: receives the nodes.
         inputs: the graph's inputs.
         step: the fitted `ExtractDateTimeFeatures`.
-        given: the date columns.
+        columns: the date columns.
         part: the step, for errors.
 
     Returns:
@@ -123,12 +123,12 @@ def take_apart(
             part,
             f"the date features {', '.join(unknown)} are not written, only {', '.join(FIELDS)}",
         )
-    matrix = pack(graph, inputs, given)
+    matrix = pack(graph, inputs, columns)
     calendar = Calendar(graph, matrix.tensor)
     return [
         Column(f"{column.name}_{field}", Slot(tensor, int(position), matrix.size))
         for field, tensor in ((field, FIELDS[field](calendar)) for field in step.features)
-        for column, position in zip(given, matrix.positions, strict=True)
+        for column, position in zip(columns, matrix.positions, strict=True)
     ]
 
 

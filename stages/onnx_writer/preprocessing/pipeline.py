@@ -56,7 +56,7 @@ class Probe:
 
     @classmethod
     def over(cls, sizes: Sequence[int]) -> "Probe":
-        """Lay out the rows for categorical columns with the given numbers of states."""
+        """Lay out the rows for categorical columns with the read numbers of states."""
         blocks = [np.zeros((1, len(sizes)), dtype=np.int64)]
         for raw, size in enumerate(sizes):
             block = np.zeros((size, len(sizes)), dtype=np.int64)
@@ -189,24 +189,24 @@ def _advance(
     if keeps_values(inner):
         return [replace(column, name=name) for column, name in zip(state, names, strict=True)]
     included = list(step._include or [])
-    known = {column.name: column for column in state if column.name not in included}
+    columns = {column.name: column for column in state if column.name not in included}
     by_name = {column.name: column for column in state}
-    given = [by_name[name] for name in included]
-    slots = [column for column in given if isinstance(column.source, Slot)]
+    read = [by_name[name] for name in included]
+    slots = [column for column in read if isinstance(column.source, Slot)]
     if kind in SELECTORS:
-        produced = given
+        produced = read
     elif kind == "ExtractDateTimeFeatures":
-        produced = take_apart(graph, inputs, inner, given, part)
+        produced = take_apart(graph, inputs, inner, read, part)
     elif kind in COLUMNWISE and slots:
-        produced = columnwise(graph, inputs, inner, given, slots, part)
+        produced = columnwise(graph, inputs, inner, read, slots, part)
     elif slots:
-        produced = mix(graph, inputs, inner, given, part)
+        produced = mix(graph, inputs, inner, read, part)
     else:
         produced = []
-    known |= {column.name: column for column in produced}
+    columns |= {column.name: column for column in produced}
     return [
-        known[name]
-        if name in known
+        columns[name]
+        if name in columns
         else Column(name, probe.table(after[name].to_numpy(dtype=object), part, name))
         for name in names
     ]

@@ -41,7 +41,7 @@ def columnwise(
     graph: Graph,
     inputs: Inputs,
     step: Any,
-    given: Sequence[Column],
+    columns: Sequence[Column],
     slots: Sequence[Column],
     part: str,
 ) -> list[Column]:
@@ -51,12 +51,12 @@ def columnwise(
         graph: receives the nodes.
         inputs: the graph's inputs.
         step: the fitted transformer, one of `COLUMNWISE`.
-        given: all columns that the step reads, in its order.
+        columns: all columns that the step reads, in its order.
         slots: those of them that are numbers in the graph; the rest is tabulated.
         part: the step, for errors.
     """
     matrix = pack(graph, inputs, slots)
-    members = [given.index(column) for column in slots]
+    members = [columns.index(column) for column in slots]
     tensor = COLUMNWISE[type(step).__name__](graph, step, matrix, members, part)
     if matrix.tensor in graph.complete:  # arithmetic on numbers gives numbers
         graph.complete.add(tensor)
@@ -67,7 +67,7 @@ def mix(
     graph: Graph,
     inputs: Inputs,
     step: Any,
-    given: Sequence[Column],
+    columns: Sequence[Column],
     part: str,
 ) -> list[Column]:
     """Apply a step that makes new columns out of all the columns it reads.
@@ -76,7 +76,7 @@ def mix(
         graph: receives the nodes.
         inputs: the graph's inputs.
         step: the fitted transformer.
-        given: all columns that the step reads, in its order.
+        columns: all columns that the step reads, in its order.
         part: the step, for errors.
 
     Raises:
@@ -86,7 +86,7 @@ def mix(
     if writer is None:
         raise NotConvertible(part, "there is no exact counterpart of it")
     names = [str(name) for name in step.get_feature_names_out()]
-    tensor = writer(graph, step, pack(graph, inputs, given))
+    tensor = writer(graph, step, pack(graph, inputs, columns))
     return [Column(name, Slot(tensor, i, len(names))) for i, name in enumerate(names)]
 
 
