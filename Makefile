@@ -3,8 +3,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # The activated environment: its commands on the path, the settings of .env exported
 ACTIVE := . $(BIN)/activate &&
+# What the pipeline and the server need, and what a developer needs besides
+PINS := requirements.txt requirements-dev.txt
 # Ten times as fast as pip, which is used where uv is not to be had
-SYNC := VIRTUAL_ENV=.venv uv pip sync --quiet --compile-bytecode --require-hashes requirements.txt
+SYNC := VIRTUAL_ENV=.venv uv pip sync --quiet --compile-bytecode --require-hashes $(PINS)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
@@ -19,13 +21,13 @@ demo: setup ## From nothing to a served prediction: S3, data, pipeline, push, se
 setup: .venv/installed ## Install the environment; write .env and .dvc/config.local
 	@$(BIN)/python -m local.setup
 
-.venv/installed: requirements.txt
+.venv/installed: $(PINS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
 	  echo "Python 3.11 is needed (PyCaret runs on nothing newer), and '$(PYTHON)' is not it. Name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv .venv
 	@if command -v uv >/dev/null; then $(SYNC); else \
-	  awk '/^[a-z]/ {keep = /^uv==/} keep' requirements.txt > .venv/uv.txt && \
-	  $(PIP) -r .venv/uv.txt && PATH="$(BIN):$$PATH" && $(SYNC) || $(PIP) -r requirements.txt; fi
+	  awk '/^[a-z]/ {keep = /^uv==/} keep' requirements-dev.txt > .venv/uv.txt && \
+	  $(PIP) -r .venv/uv.txt && PATH="$(BIN):$$PATH" && $(SYNC) || $(PIP) $(PINS:%=-r %); fi
 	@touch $@
 
 up: setup ## Start what .env puts on 127.0.0.1: S3 on :8333, MLflow on :5000
@@ -68,6 +70,9 @@ lint: .venv/installed ## Formatter, linter, type checker
 bench: .venv/installed ## Every benchmark; each prints one JSON line
 	@for program in serving reload pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done
 
-lock: .venv/installed ## Compile requirements.in and app/requirements.in
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes requirements.in -o requirements.txt
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes app/requirements.in -c requirements.txt -o app/requirements.txt
+# Keeps every pin that still fits. The pipeline's come first: the other lists follow them
+COMPILE = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes $(UPGRADE:%=--upgrade-package %)
+lock: .venv/installed ## Compile the requirements*.in; UPGRADE='ruff mypy' takes newer ones
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) app/requirements.in -c requirements.txt -o app/requirements.txt

@@ -1,0 +1,98 @@
+"""Who needs which packages: the server, the pipeline, a developer."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")
+PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^]]*\])?==(\S+)", re.M)
+OURS = {"app", "benchmarks", "lifecycle", "local", "stages", "tests"}
+
+
+def canonical(name: str) -> str:
+    """A package's name as the compiled lists write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def required(source: Path) -> set[str]:
+    """The packages that a `.in` file names itself."""
+    lines = source.read_text().splitlines()
+    return {canonical(match[1]) for line in lines if (match := NAME.match(line))}
+
+
+def pinned(compiled: Path) -> dict[str, str]:
+    """The version of each package in a compiled list."""
+    return dict(PIN.findall(compiled.read_text()))
+
+
+def imported(folder: str, apart: Iterable[str] = ()) -> set[str]:
+    """The packages that the modules of a folder import, the standard library's apart."""
+    modules: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        if path.relative_to(ROOT).as_posix() in apart:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                modules.add(node.module.split(".")[0])
+    providers = packages_distributions()
+    third_party = modules - OURS - set(sys.stdlib_module_names)
+    return {canonical(providers[module][0]) for module in third_party}
+
+
+def test_what_only_develops_the_project_does_not_retrain_it() -> None:
+    shared = required(ROOT / "requirements-dev.in") & pinned(ROOT / "requirements.txt").keys()
+    assert shared == {"psutil"}  # Dask needs it too
+
+
+def test_no_stage_depends_on_the_developers_packages() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    lists = {dep for stage in stages.values() for dep in stage["deps"] if "requirements" in dep}
+    assert lists == {"requirements.txt", "app/requirements.txt"}
+
+
+@pytest.mark.parametrize("name", ["requirements-dev.txt", "app/requirements.txt"])
+def test_a_package_of_two_lists_has_one_version(name: str) -> None:
+    pipeline, other = pinned(ROOT / "requirements.txt"), pinned(ROOT / name)
+    assert {one: other[one] for one in other.keys() & pipeline.keys()} == {
+        one: pipeline[one] for one in other.keys() & pipeline.keys()
+    }
+    assert len(other) > 20
+
+
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "app/requirements.txt"]
+)
+def test_every_package_is_pinned_with_its_hashes(name: str) -> None:
+    entries = re.split(r"\n(?=[a-z0-9])", (ROOT / name).read_text())[1:]
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    assert len(entries) == len(pinned(ROOT / name))
+
+
+def test_the_pipeline_imports_what_its_list_holds() -> None:
+    assert imported("stages") - pinned(ROOT / "requirements.txt").keys() == set()
+
+
+def test_the_server_imports_what_its_list_holds() -> None:
+    in_the_full_environment = ["app/model/pycaret_runtime.py"]
+    lacking = (
+        imported("app", in_the_full_environment) - pinned(ROOT / "app/requirements.txt").keys()
+    )
+    assert lacking == set()
+
+
+def test_a_developers_programs_import_what_the_lists_hold() -> None:
+    held = pinned(ROOT / "requirements.txt").keys() | pinned(ROOT / "requirements-dev.txt").keys()
+    programs = (
+        imported("lifecycle") | imported("local") | imported("tests") | imported("benchmarks")
+    )
+    assert programs - held == set()
