@@ -64,8 +64,8 @@ serve: setup ## The API on 127.0.0.1:8000, from the version locked in dvc.lock
 test: .venv/installed ## The whole test suite, on ports and in folders of its own
 	@$(BIN)/python -m pytest
 
-lint: .venv/installed ## Formatter, linter, type checker
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+lint: .venv/installed ## Formatter, linter, type checker, the ways imports may go
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
 bench: .venv/installed ## Every benchmark; each prints one JSON line
 	@for program in serving reload pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done

@@ -7,11 +7,10 @@ on and says loudly what was not logged; a run that lost a write is never marked 
 import logging
 import math
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +20,8 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.time import get_current_time_millis
+
+from stages.repository import CommandError, git
 
 Result = TypeVar("Result")
 
@@ -179,19 +180,14 @@ def lineage_tags() -> dict[str, str]:
     tags = {
         "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
         "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
-        "mlflow.source.git.commit": git("rev-parse", "HEAD"),
-        "git.dirty": str(bool(git("status", "--porcelain"))).lower(),
     }
+    with suppress(CommandError):  # a folder that is no repository has no commit
+        tags["mlflow.source.git.commit"] = git("rev-parse", "HEAD").strip()
+        tags["git.dirty"] = str(bool(git("status", "--porcelain"))).lower()
     pin = Path("data.dvc")
     if pin.exists():
         tags["data_md5"] = yaml.safe_load(pin.read_text())["outs"][0]["md5"]
     return {key: value for key, value in tags.items() if value}
-
-
-def git(*arguments: str) -> str:
-    """What Git says, or nothing where the folder is no repository."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def flat(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
