@@ -10,20 +10,22 @@ import argparse
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lifecycle.profile import Proposal, missing_texts, propose
+from lifecycle.proposals.column import Proposal
+from lifecycle.proposals.features import missing_texts
+from lifecycle.proposals.table import propose
 from lifecycle.yaml_text import rewrite
 from stages.files import DATA, md5
 from stages.params import validate
 from stages.preparation.checks import check
 from stages.preparation.split import split_rows
 from stages.preparation.table import TableError, read_table
+from stages.repository import CommandError, dvc
 from stages.training.folds import folds
 
 PIN = Path("data.dvc")
@@ -39,7 +41,7 @@ def plan(table: Path, target: str, name: str | None) -> list[Proposal]:
     Raises:
         TableError: the table cannot be read, or has no such column.
     """
-    suffix = next((one for one in SUFFIXES if table.name.endswith(one)), None)
+    suffix = next((suffix for suffix in SUFFIXES if table.name.endswith(suffix)), None)
     if suffix is None:
         raise TableError(f"{table}: not one of {', '.join(SUFFIXES)}.")
     missing = Proposal("prepare.missing", [], "Parquet marks missing values itself")
@@ -60,7 +62,7 @@ def plan(table: Path, target: str, name: str | None) -> list[Proposal]:
     ]
 
 
-def prove(table: Path, raw: dict[str, Any]) -> None:
+def check_with(table: Path, raw: dict[str, Any]) -> None:
     """Check the table with the new keys as the stages prepare and train will.
 
     Raises:
@@ -82,14 +84,14 @@ def install(table: Path, path: Path, params: str) -> None:
         params: the new text of `params.yaml`.
 
     Raises:
-        RuntimeError: DVC refuses the folder; everything is as before.
+        CommandError: DVC refuses the folder; everything is as before.
     """
     shutil.rmtree(DRAFT, ignore_errors=True)
     DRAFT.mkdir(parents=True)
     shutil.copyfile(table, DRAFT / path.name)
     before = {file: file.read_bytes() if file.exists() else None for file in (PARAMS, PIN)}
     old = REPLACED / md5(DATA) if DATA.exists() else None
-    in_cache = old is not None and kept(old.name)
+    may_go = old is not None and in_cache(old.name)
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)  # the same bytes, replaced once before
         old.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +99,7 @@ def install(table: Path, path: Path, params: str) -> None:
     try:
         DRAFT.rename(DATA)
         PARAMS.write_text(params)
-        pin()
+        dvc("add", str(DATA))
     except BaseException:
         shutil.rmtree(DATA, ignore_errors=True)
         if old is not None:
@@ -110,30 +112,21 @@ def install(table: Path, path: Path, params: str) -> None:
         raise
     if old is None:
         return
-    if in_cache:
+    if may_go:
         shutil.rmtree(old)
     else:
         print(f"data/ held what {PIN} did not pin or DVC's cache does not hold: now in {old}/.")
 
 
-def kept(found: str) -> bool:
+def in_cache(md5_of_data: str) -> bool:
     """Whether data/, of this md5, is as pinned and DVC's cache holds it, so that it may go."""
-    if not PIN.exists() or yaml.safe_load(PIN.read_text())["outs"][0]["md5"] != found:
+    if not PIN.exists() or yaml.safe_load(PIN.read_text())["outs"][0]["md5"] != md5_of_data:
         return False
-    command = [sys.executable, "-m", "dvc", "status", "--quiet", str(PIN)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
-
-
-def pin() -> None:
-    """Hand data/ to DVC.
-
-    Raises:
-        RuntimeError: DVC refuses it.
-    """
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(DATA)]
-    added = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if added.returncode:
-        raise RuntimeError(f"`dvc add data` failed:\n{added.stderr.strip()}")
+    try:
+        dvc("status", "--quiet", str(PIN))
+    except CommandError:  # its exit status says that something differs
+        return False
+    return True
 
 
 def main() -> None:
@@ -142,20 +135,21 @@ def main() -> None:
     parser.add_argument("table", type=Path, help="CSV (plain or .csv.gz) or Parquet file")
     parser.add_argument("target", help="column to predict")
     parser.add_argument("--name", help="of the model; the file's by default")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        proposals = plan(asked.table, asked.target, asked.name)
-        for one in proposals:
-            value = json.dumps(one.value, ensure_ascii=False)
-            print(f"{one.key}: {value}\n    {one.reason}")
-        params = rewrite(PARAMS.read_text(), {one.key: one.value for one in proposals})
-        prove(asked.table, yaml.safe_load(params))
-        install(asked.table, Path(proposals[1].value), params)
-    except (ValueError, RuntimeError) as error:
+        proposals = plan(arguments.table, arguments.target, arguments.name)
+        for proposal in proposals:
+            value = json.dumps(proposal.value, ensure_ascii=False)
+            print(f"{proposal.key}: {value}\n    {proposal.reason}")
+        values = {proposal.key: proposal.value for proposal in proposals}
+        params = rewrite(PARAMS.read_text(), values)
+        check_with(arguments.table, yaml.safe_load(params))
+        install(arguments.table, Path(values["base.path"]), params)
+    except (ValueError, CommandError) as error:
         sys.exit(f"new-data: nothing is changed. {error}")
     print(
         f"""
-{proposals[1].value} is pinned in {PIN}, the keys above are in {PARAMS}. Change what you know
+{values["base.path"]} is pinned in {PIN}, the keys above are in {PARAMS}. Change what you know
 better, then
   dvc repro
   git add {PIN} {PARAMS} dvc.lock reports && git commit"""

@@ -10,22 +10,12 @@ show` does not know it. Its commit is there all the same, until Git prunes what 
 
 import argparse
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 
 from dvc.repo import Repo
 
-
-def git(*arguments: str, stdin: str = "") -> str:
-    """What a Git command says.
-
-    Raises:
-        subprocess.CalledProcessError: the command failed; its own words are on stderr.
-    """
-    command = ["git", *arguments]
-    done = subprocess.run(command, input=stdin, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
-    return done.stdout
+from stages.repository import CommandError, git
 
 
 def unnamed(baseline: str, subject: str) -> str | None:
@@ -35,8 +25,8 @@ def unnamed(baseline: str, subject: str) -> str | None:
     listed = git(
         "log", "--no-walk=sorted", "--stdin", "--format=%H %P %s", stdin="\n".join(commits)
     )
-    wanted = f" {baseline} {subject}"
-    return next((line.split()[0] for line in listed.splitlines() if line.endswith(wanted)), None)
+    lines = [line for line in listed.splitlines() if line.endswith(f" {baseline} {subject}")]
+    return lines[0].split()[0] if lines else None
 
 
 def restore(names: Iterable[str]) -> list[str]:
@@ -52,15 +42,15 @@ def restore(names: Iterable[str]) -> list[str]:
         LookupError: the queue knows no such success, or its commit is not in the repository.
     """
     with Repo() as repo:
-        ended = [done.result for done in repo.experiments.celery_queue.iter_success()]
-    results = {result.ref_info.name: result for result in ended}
-    known = git("for-each-ref", "--format=%(refname)", "refs/exps").split()
+        successes = [done.result for done in repo.experiments.celery_queue.iter_success()]
+    results = {result.ref_info.name: result for result in successes}
+    refs = git("for-each-ref", "--format=%(refname)", "refs/exps").split()
     restored = []
     for name in names:
         if name not in results:
             raise LookupError(f"{name} is no success of the queue; see `dvc queue status`.")
         baseline, ref = results[name].ref_info.baseline_sha, str(results[name].ref_info)
-        if ref in known:
+        if ref in refs:
             continue
         commit = unnamed(baseline, f"dvc: commit experiment {results[name].exp_hash}")
         if commit is None:
@@ -76,7 +66,7 @@ def main() -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="as `dvc queue status` shows it")
     try:
         restored = restore(parser.parse_args().names)
-    except LookupError as error:
+    except (LookupError, CommandError) as error:
         sys.exit(f"restore: {error}")
     for name in restored:
         print(f"{name}: restored; `dvc exp show` has it again.")

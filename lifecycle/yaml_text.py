@@ -24,24 +24,24 @@ def rewrite(text: str, values: Mapping[str, Any]) -> str:
     """
     lines = text.split("\n")
     out: list[str] = []
-    left = dict(values)
+    unwritten = dict(values)
     path: list[tuple[int, str]] = []
     while lines:
         line = lines.pop(0)
         out.append(line)
-        found = KEY.fullmatch(line)
-        if found is None:
+        entry = KEY.fullmatch(line)
+        if entry is None:
             continue
-        indent = len(found["indent"])
-        path = [*(one for one in path if one[0] < indent), (indent, found["key"])]
+        indent = len(entry["indent"])
+        path = [*(outer for outer in path if outer[0] < indent), (indent, entry["key"])]
         name = ".".join(key for _, key in path)
-        if name in left:
-            shown = flow(left.pop(name))
-            out[-1] = f"{found['indent']}{found['key']}: {shown}{comment(found['value'])}"
+        if name in unwritten:
+            value = flow(unwritten.pop(name))
+            out[-1] = f"{entry['indent']}{entry['key']}: {value}{comment(entry['value'])}"
             while lines and continues(lines[0], indent):
                 lines.pop(0)
-    if left:
-        raise ValueError(f"there is no key {', '.join(left)}")
+    if unwritten:
+        raise ValueError(f"there is no key {', '.join(unwritten)}")
     return "\n".join(out)
 
 

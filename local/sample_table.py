@@ -7,13 +7,13 @@ carat in units of 0.2 g, x, y and z in millimetres.
 """
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
 from stages.files import DATA, md5
+from stages.repository import CommandError, dvc
 
 PIN = Path("data.dvc")
 
@@ -26,19 +26,16 @@ def write(folder: Path) -> None:
     diamonds.to_csv(folder / "diamonds.csv", index=False, lineterminator="\n")
 
 
-def dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run DVC, keeping what it says."""
-    command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-
-
 def main() -> None:
     """Command line."""
     pinned = yaml.safe_load(PIN.read_text())["outs"][0]["md5"]
     if DATA.exists() and md5(DATA) == pinned:
         return
-    pulled = dvc("pull", str(PIN))
-    if pulled.returncode == 0:
+    try:
+        dvc("pull", str(PIN))
+    except CommandError as error:
+        refusal = error
+    else:
         print(f"data/ pulled from S3 ({pinned})")
         return
     draft = Path(".local/data")
@@ -47,15 +44,16 @@ def main() -> None:
         shutil.rmtree(draft)
         sys.exit(
             f"data/ cannot be made: S3 does not give {pinned}, which {PIN} pins, and it is not the "
-            f"sample table. DVC said:\n{pulled.stderr.strip()}"
+            f"sample table. {refusal}"
         )
     if DATA.exists():
         sys.exit(f"data/ differs from its pin in {PIN}. Keep it with `dvc add data`, or remove it.")
     draft.rename(DATA)
-    for step in (("commit", "--force", str(PIN)), ("push", str(PIN))):
-        done = dvc(*step)
-        if done.returncode:
-            sys.exit(f"`dvc {' '.join(step)}` failed:\n{done.stderr.strip()}")
+    try:
+        dvc("commit", "--force", str(PIN))
+        dvc("push", str(PIN))
+    except CommandError as error:
+        sys.exit(str(error))
     print(f"data/ written from its source, matches its pin ({pinned}), pushed to S3")
 
 

@@ -9,7 +9,8 @@ import dvc.api
 import pytest
 from mlflow.tracking import MlflowClient
 
-from lifecycle.sweep import OVER, states, trials
+from lifecycle.ranking import rank
+from lifecycle.sweep import OVER, states
 from tests.conftest import S3
 from tests.project import Project, create, houses
 
@@ -86,7 +87,7 @@ def test_eight_queued_experiments_are_eight_complete_runs(
 
 def test_the_folds_rank_the_experiments(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.root)
-    ranked = trials(dvc.api.exp_show(), "eight", "R2", "rmse", ["train.folds"])
+    ranked = rank(dvc.api.exp_show(), "eight", "R2", "rmse", ["train.folds"])
     reports = {
         name: data["metrics"]["reports/metrics.json"]["data"]
         for name, data in shown(project).items()

@@ -33,24 +33,52 @@ def locked_version(lock_file: Path, stage: str, path: str) -> str:
         StoreError: the file, the stage or the output is missing, or not what DVC 3 writes.
     """
     try:
-        lock = yaml.load(lock_file.read_bytes(), _Loader)  # noqa: S506 (a safe loader)
+        content = lock_file.read_bytes()
     except FileNotFoundError as error:
         raise StoreError(
             f"{lock_file} does not exist. Run `dvc repro`, or set SERVE_LOCK_FILE."
         ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
         raise StoreError(f"{lock_file} cannot be read: {error}") from error
+    name = str(lock_file)
+    return locked_output(parse_lock(content, name), name, stage, path)
+
+
+def parse_lock(content: bytes | str, name: str) -> Any:
+    """Parse a `dvc.lock`, which `name` stands for in messages.
+
+    Raises:
+        StoreError: it is not YAML.
+    """
+    try:
+        return yaml.load(content, _Loader)  # noqa: S506 (a safe loader)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StoreError(f"{name} cannot be read: {error}") from error
+
+
+def locked_output(lock: Any, name: str, stage: str, path: str) -> str:
+    """Read the md5, without `.dir`, of a folder that a stage writes.
+
+    Args:
+        lock: a parsed `dvc.lock`.
+        name: what it is called in messages.
+        stage: the stage's name.
+        path: the folder, as the stage's output is named.
+
+    Raises:
+        StoreError: it has no such folder.
+    """
     try:
         outs = lock["stages"][stage]["outs"]
         (entry,) = [out for out in outs if out["path"] == path]
         md5 = entry["md5"].removesuffix(".dir")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
-            f"{lock_file} has no output {path!r} of a stage {stage!r}. Run `dvc repro`, or set "
+            f"{name} has no output {path!r} of a stage {stage!r}. Run `dvc repro`, or set "
             "SERVE_LOCK_STAGE and SERVE_LOCK_PATH."
         ) from error
     if not VERSION.fullmatch(md5) or not entry["md5"].endswith(".dir"):
-        raise StoreError(f"{lock_file}: {path!r} has md5 {entry['md5']!r}, not a directory's.")
+        raise StoreError(f"{name}: {path!r} has md5 {entry['md5']!r}, not a directory's.")
     return str(md5)
 
 

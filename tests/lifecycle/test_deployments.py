@@ -12,6 +12,8 @@ from mlflow.tracking import MlflowClient
 from pydantic import SecretStr
 
 from lifecycle import deployments
+from lifecycle.history import HISTORY, read_history
+from lifecycle.promotion import MOVED
 from stages.deployment.registry import CHAMPION, VERSION
 from tests.app.conftest import EXAMPLE, publish, serve, settings_in, write_model
 from tests.conftest import S3
@@ -59,7 +61,7 @@ class Repository:
 
     def state(self) -> tuple[object, ...]:
         """Everything that a promotion moves."""
-        names = [*deployments.MOVED, deployments.HISTORY]
+        names = [*MOVED, HISTORY]
         files = [name.read_bytes() if name.exists() else None for name in names]
         aliases = self.client.get_registered_model("tiny").aliases
         return (files, aliases, self.git("rev-parse", "HEAD"), self.git("status", "--porcelain"))
@@ -158,7 +160,7 @@ def test_rollbacks_go_back_step_by_step(
         assert (repository.root / "params.yaml").read_text() == f"shift: {shift}\n"
     with pytest.raises(SystemExit, match="no promotion to take back"):
         call(monkeypatch, "rollback")
-    assert len(deployments.read_history()) == 4
+    assert len(read_history()) == 4
 
 
 def test_a_rollback_after_a_new_training_leads_to_what_was_promoted(
@@ -207,7 +209,7 @@ def test_a_dvc_experiment_is_promoted_by_its_name(
     repository.git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/fizzy-bean", experiment)
     repository.git("reset", "--quiet", "--hard", base)
     call(monkeypatch, "promote", "fizzy-bean")
-    assert deployments.read_history()[0].commit == experiment
+    assert read_history()[0].commit == experiment
     assert (repository.root / "params.yaml").read_text() == "shift: 2.0\n"
 
 
@@ -285,8 +287,8 @@ def test_a_history_that_lost_lines_is_refused(
     commits = [repository.train(float(shift)) for shift in range(2)]
     for commit in commits:
         call(monkeypatch, "promote", commit)
-    lines = deployments.HISTORY.read_text().splitlines(keepends=True)
-    deployments.HISTORY.write_text(lines[1])  # as `dvc exp apply` of an older experiment does
+    lines = HISTORY.read_text().splitlines(keepends=True)
+    HISTORY.write_text(lines[1])  # as `dvc exp apply` of an older experiment does
     repository.git("commit", "--all", "--quiet", "--message", "Another branch's history")
     before = repository.state()
     for action in (["promote", commits[0]], ["rollback"], ["show"]):

@@ -112,7 +112,7 @@ def test_when_dvc_fails_everything_is_as_before(
     houses().to_csv(table, index=False)
     before = state(root)
     (root / ".dvc" / "config").write_text("[no such section]\n")
-    with pytest.raises(SystemExit, match=r"dvc add data` failed"):
+    with pytest.raises(SystemExit, match=r"`dvc add data` failed: ERROR"):
         call(monkeypatch, str(table), "price")
     assert state(root) == before
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle.profile import missing_texts, propose
+from lifecycle.proposals.features import missing_texts
+from lifecycle.proposals.table import propose
 
 ROWS = 200
 

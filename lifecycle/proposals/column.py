@@ -1,0 +1,70 @@
+"""A column as the pipeline would read it, and a proposed key."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from app.model.manifest import Kind
+from stages.preparation.table import typed
+
+ROW_NAME = re.compile(r"(?:^|[^a-z])(id|index|key|nr|number|row|unnamed|uuid)(?:[^a-z]|$)")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One key of `params.yaml`, its value, and why."""
+
+    key: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column as the pipeline would read it.
+
+    Attributes:
+        name: in the table.
+        kind: what `stages.preparation.table.typed` reads it as.
+        values: the typed values.
+        distinct: how many values it has, missing ones apart.
+    """
+
+    name: str
+    kind: Kind
+    values: pd.Series
+    distinct: int
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether each row has a value of its own that says nothing but which row it is."""
+        if self.distinct < len(self.values):
+            return False
+        if self.kind == "category":
+            return True
+        if self.kind != "number" or (self.values % 1 != 0).any():
+            return False
+        is_counter = bool((self.values.diff().iloc[1:] == 1).all())
+        return is_counter or self.says_row
+
+    @property
+    def says_row(self) -> bool:
+        """Whether its name is one that people give to the number or key of a row."""
+        return bool(ROW_NAME.search(words(self.name)))
+
+
+def read_column(name: str, cells: pd.Series) -> Column:
+    """A column of a table that was read by `stages.preparation.table.read_table`.
+
+    Raises:
+        TableError: it is mostly of one kind and has values that are not.
+    """
+    kind, values = typed(cells)
+    return Column(name, kind, values, values.nunique())
+
+
+def words(name: str) -> str:
+    """A column's name in lower case, with `customerId` taken apart as `customer id`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()

@@ -1,0 +1,38 @@
+"""Look at a table that the project has not seen and propose the keys of `params.yaml` for it.
+
+The pipeline's own checks have the last word.
+"""
+
+import pandas as pd
+
+from lifecycle.proposals.column import Proposal, read_column
+from lifecycle.proposals.features import guess_task, set_aside
+from lifecycle.proposals.training import propose_encoding, propose_split, propose_training
+
+
+def propose(frame: pd.DataFrame, target_name: str) -> list[Proposal]:
+    """The keys that depend on what is in the table.
+
+    Args:
+        frame: the table, from `read_table` with the texts of `missing_texts`.
+        target_name: the column to predict.
+
+    Raises:
+        TableError: a column mostly of one kind has values that are not.
+    """
+    columns = [read_column(str(name), frame[name]) for name in frame]
+    target = next(column for column in columns if column.name == target_name)
+    others = [column for column in columns if column is not target]
+    task, reason = guess_task(target)
+    aside, taken = set_aside(others, target, task)
+    candidates = [column for column in others if column.name not in taken]
+    split = list(propose_split(candidates, target, task))
+    split_column = next((column for column in candidates if column.name == split[1].value), None)
+    features = [column for column in candidates if column is not split_column]
+    return [
+        Proposal("base.task", task, reason),
+        *aside,
+        *split,
+        *propose_training(split_column, target, task),
+        propose_encoding(features),
+    ]

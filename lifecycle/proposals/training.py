@@ -1,0 +1,121 @@
+"""The keys that say how the rows are split, and how to train and judge on so many of them."""
+
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+
+from app.model.manifest import Task
+from lifecycle.proposals.column import Column, Proposal, words
+
+# Words by which people name the thing that several rows describe; `customer age` is not that.
+ENTITY = re.compile(
+    r"(?:^|[^a-z])(account|batch|client|customer|device|family|group|household|machine|member|"
+    r"patient|person|session|site|subject|user)"
+    r"(?:[^a-z]+(?:code|id|key|name|no|nr|number|uuid))*[^a-z]*$"
+)
+RARE = 0.2  # a label with a smaller share makes the accuracy flatter
+FEW_ROWS = 1000
+MOST_CELLS = 20_000_000  # of one-hot columns: 160 MB in memory
+PYCARETS_OWN = 25  # PyCaret's default of max_encoding_ohe
+FOLDS = 5
+HOLDOUT = 0.2  # of the rows
+
+
+def in_order(moments: pd.Series) -> bool:
+    """Whether rows are by time, none without, with a holdout of the newest and older ones."""
+    return bool(moments.is_monotonic_increasing) and bool(
+        moments.iloc[int((1 - HOLDOUT) * len(moments))] > moments.iloc[0]
+    )
+
+
+def propose_split(columns: list[Column], target: Column, task: Task) -> Iterator[Proposal]:
+    """`prepare.split.strategy` and `.column`, for the columns that are left."""
+    rows = len(target.values)
+    groups = [
+        column
+        for column in columns
+        if ENTITY.search(words(column.name))
+        and 2 * FOLDS <= column.distinct <= rows / 2
+        and column.values.notna().all()
+    ]
+    dates = [column for column in columns if column.kind == "date"]
+    if groups:
+        group = max(groups, key=lambda column: column.distinct)
+        strategy, name = "group", group.name
+        reason = (
+            f"several rows share a value of {name!r} ({group.distinct} values): rows of one group "
+            "on both sides of the split would flatter the score"
+        )
+    elif len(dates) == 1 and in_order(dates[0].values):
+        strategy, name = "time", dates[0].name
+        reason = f"the rows are in the order of {name!r}: judge the model on the newest"
+    elif task == "classification":
+        strategy, name, reason = "stratified", None, "the same mix of labels on both sides"
+    else:
+        strategy, name, reason = "random", None, "no column names a group, no order in time"
+    yield Proposal("prepare.split.strategy", strategy, reason)
+    yield Proposal("prepare.split.column", name, "of the group or time" if name else "none needed")
+
+
+def propose_training(split: Column | None, target: Column, task: Task) -> Iterator[Proposal]:
+    """The keys of `train` and `evaluate` that depend on the task and the number of rows."""
+    rows = len(target.values)
+    models, reason = ["lightgbm", "xgboost", "catboost"], "they take any table, for both tasks"
+    if rows < FEW_ROWS:
+        models.append("ridge" if task == "regression" else "lr")
+        reason = f"with {rows} rows a linear model may win"
+    yield Proposal("train.models", models, reason)
+    few = rows < FEW_ROWS
+    reason = "one of them is often better than their mean" if few else "their mean errs less"
+    yield Proposal("train.blend", 0 if few else 2, reason)
+    yield Proposal("train.stack", 0, "takes much longer; try it when the rest is settled")
+    counts = target.values.value_counts()
+    folds, reason = FOLDS, "the usual number"
+    if task == "classification" and (rarest := int(counts.min() * (1 - HOLDOUT))) < FOLDS:
+        folds, reason = max(2, rarest), f"the rarest label has {counts.min()} rows"
+    if split is not None and split.distinct // 2 < FOLDS:
+        folds, reason = max(2, split.distinct // 2), f"{split.name!r} has {split.distinct} values"
+    yield Proposal("train.folds", folds, reason)
+    share = counts.min() / rows
+    if task == "regression":
+        sort, metric, reason = "RMSE", "rmse", "in the target's unit, large errors count most"
+    elif share >= RARE:
+        sort, metric, reason = "Accuracy", "accuracy", "the labels are about as frequent"
+    else:
+        rare = f"the rarest label has {share:.1%} of the rows: accuracy would flatter"
+        sort, metric, reason = "MCC", "balanced_accuracy", rare
+        if len(counts) == 2:
+            sort, metric = "AUC", "roc_auc"
+    yield Proposal("train.sort", sort, reason)
+    yield Proposal("evaluate.gate.metric", metric, "the same, on the holdout")
+    yield Proposal("evaluate.gate.limit", None, "unknown before the first run; set it then")
+    other: dict[str, bool | None] = {"train.preprocess.transform_target": None}
+    if task == "regression":
+        other = {
+            "train.calibrate": None,
+            "train.threshold": False,
+            "train.preprocess.fix_imbalance": False,
+        }
+    elif split is not None:
+        yield Proposal("train.calibrate", None, f"its own folds know nothing of {split.name!r}")
+    for key, off in other.items():
+        yield Proposal(key, off, f"means nothing for a {task}")
+
+
+def propose_encoding(features: list[Column]) -> Proposal:
+    """`train.preprocess.max_encoding_ohe`: one-hot columns, as long as memory holds them."""
+    categories = [column for column in features if column.kind == "category"]
+    values = sum(column.distinct for column in categories)
+    rows = len(categories[0].values) if categories else 0
+    one_hot = rows * values <= MOST_CELLS
+    if not categories:
+        reason = "there are no categories"
+    elif one_hot:
+        reason = (
+            f"the categories' {values} values get a column each: nothing is learnt of the target"
+        )
+    else:
+        reason = f"the categories' {values} values in {rows} rows would fill the memory as columns"
+    key = "train.preprocess.max_encoding_ohe"
+    return Proposal(key, -1 if one_hot else PYCARETS_OWN, reason)
