@@ -42,7 +42,7 @@ def imported(folder: str, apart: Iterable[str] = ()) -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 modules |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 modules.add(node.module.split(".")[0])
     providers = packages_distributions()
     third_party = modules - OURS - set(sys.stdlib_module_names)
