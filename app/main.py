@@ -31,6 +31,7 @@ ROUTES = [
     Route("/metrics", status.show_metrics),
     Route("/reload", status.reload, methods=["POST"]),
 ]
+GUARDED = frozenset({"/predict", "/predict/records", "/invocations", "/reload"})
 DIRECT = {
     ("POST", "/predict/records"): predict.predict_records,
     ("POST", "/invocations"): predict.invocations,
@@ -54,13 +55,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.router.routes[:0] = ROUTES
     app.openapi = lambda: document(  # type: ignore[method-assign]
-        app.state.service.serving.current, app.state.service.settings
+        app.state.service.in_service, app.state.service.settings
     )
     app.add_exception_handler(HTTPException, framework_problem)
     routes = frozenset(
         route.path for route in [*ROUTES, *app.router.routes] if isinstance(route, Route)
     )
-    app.add_middleware(Observe, routes=routes, direct=DIRECT)
+    app.add_middleware(Observe, routes=routes, guarded=GUARDED, direct=DIRECT)
     return app
 
 

@@ -1,12 +1,15 @@
 """The server's settings: environment variables, or the `.env` file of the working directory."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import Problem
 
 PREFIX = "SERVE_"
 ENV_FILE = Path(".env")
@@ -16,6 +19,36 @@ Positive = Annotated[int, Field(gt=0)]
 
 class SettingsError(Exception):
     """The settings cannot be used; the text names the variable and what it may be."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a table may be, whatever its format.
+
+    Attributes:
+        max_bytes: of a file, also when it is unpacked.
+        max_rows: see the name.
+        max_columns: see the name.
+    """
+
+    max_bytes: int = 256 * 1024**2
+    max_rows: int = 5_000_000
+    max_columns: int = 4_096
+
+    def check_rows(self, rows: int) -> None:
+        """Refuse a table without rows, or with too many.
+
+        Raises:
+            Problem: says which.
+        """
+        if rows == 0:
+            raise Problem("no-rows", "There is a header, but not one row of data.")
+        if rows > self.max_rows:
+            raise Problem(
+                "too-many-rows",
+                f"There are {rows} rows; this server takes at most {self.max_rows} at once.",
+                status=413,
+            )
 
 
 class Settings(BaseSettings):
@@ -38,8 +71,8 @@ class Settings(BaseSettings):
         max_json_bytes: largest JSON body.
         max_rows: most rows in one request.
         max_columns: most columns in one request.
-        max_concurrent: most requests in work at once in each worker, small JSON apart; a
-            further one gets 503.
+        max_concurrent: most large requests (files, and JSON beyond a few rows) that each worker
+            answers at once; a further one gets 503.
         upload_seconds: how long a client may take to send its body.
         aws_access_key_id: like the next ones, boto3's own variable, without the prefix;
             where it is not set, boto3 looks in its other usual places.
@@ -73,10 +106,10 @@ class Settings(BaseSettings):
     model_cache: Path = Path(".local/models")
     watch_seconds: Annotated[float, Field(ge=0)] = 0
 
-    max_bytes: Positive = 256 * 1024**2
+    max_bytes: Positive = Limits.max_bytes
     max_json_bytes: Positive = 8 * 1024**2
-    max_rows: Positive = 5_000_000
-    max_columns: Positive = 4_096
+    max_rows: Positive = Limits.max_rows
+    max_columns: Positive = Limits.max_columns
     max_concurrent: Positive = 16
     upload_seconds: Annotated[float, Field(gt=0)] = 120
 
@@ -97,6 +130,11 @@ class Settings(BaseSettings):
         """Cores that one request may use."""
         return self.threads or len(os.sched_getaffinity(0))
 
+    @property
+    def limits(self) -> Limits:
+        """How large a request's table may be."""
+        return Limits(self.max_bytes, self.max_rows, self.max_columns)
+
     @field_validator("api_key")
     @classmethod
     def _ascii_key(cls, key: SecretStr | None) -> SecretStr | None:
@@ -111,12 +149,14 @@ def read_settings() -> Settings:
     Raises:
         SettingsError: a value is missing or wrong, or a `SERVE_` variable is unknown.
     """
-    given = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))}
-    known = {PREFIX + name.upper() for name in Settings.model_fields if not name.startswith("aws_")}
-    unknown = sorted(name for name in given if name.startswith(PREFIX) and name not in known)
+    variables = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))}
+    settings = {
+        PREFIX + name.upper() for name in Settings.model_fields if not name.startswith("aws_")
+    }
+    unknown = sorted(name for name in variables - settings if name.startswith(PREFIX))
     if unknown:
         raise SettingsError(
-            f"Unknown setting {', '.join(unknown)}. The settings are {', '.join(sorted(known))}."
+            f"Unknown setting {', '.join(unknown)}. The settings are {', '.join(sorted(settings))}."
         )
     try:
         return Settings()  # type: ignore[call-arg]

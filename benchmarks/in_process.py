@@ -9,9 +9,9 @@ import orjson
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from app.formats.upload import Upload, pack_upload
+from app.formats.registry import CSV, Upload, pack
+from app.http.predict import answer_file
 from app.model.model import Model
-from app.scoring import answer_upload
 from app.settings import Settings
 
 
@@ -30,12 +30,12 @@ def compare(folder: Path, data: bytes, repeats: int) -> dict[str, float]:
     """
     settings = Settings(remote="s3://nowhere/models")
     model = Model.load(folder, settings.cores)
-    upload = Upload(data, named_parquet=False)
-    rows, _ = pack_upload(upload, model.manifest, settings)
+    upload = Upload(data)
+    rows, _ = pack(CSV, data, model, settings.limits)
     answer = model.predict(rows).values
 
     def service(*, as_csv: bool = False) -> object:
-        return answer_upload(model, upload, settings, probabilities=False, as_csv=as_csv)
+        return answer_file(model, upload, settings.limits, probabilities=False, to_csv=as_csv)
 
     work: dict[str, Callable[[], object]] = {
         "service_json": service,

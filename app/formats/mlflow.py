@@ -1,4 +1,4 @@
-"""The JSON bodies of MLflow's scoring protocol, as records."""
+"""The JSON bodies of MLflow's scoring protocol, to packed rows."""
 
 import json
 from typing import Any
@@ -6,41 +6,44 @@ from typing import Any
 import orjson
 
 from app.errors import Problem, invalid_values
-from app.formats.columns import refuse_repeated
+from app.formats.json import pack_records, parse_object
+from app.formats.registry import refuse_repeated
+from app.model.model import Model
 from app.model.records import Record
-from app.scoring import parse_json
+from app.model.runtime import Packed
+from app.settings import Limits
 
-FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-# Sent beside the rows by MLflow's clients; this service has no use for it.
-TOLERATED = "params"
+KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+# MLflow's clients may send it beside the rows; nothing here depends on it.
+IGNORED = "params"
 
 
-def mlflow_records(body: bytes | bytearray) -> list[Record]:
-    """Read the rows of `/invocations`.
+def pack(body: bytes | bytearray, model: Model, limits: Limits) -> tuple[Packed, list[str]]:
+    """Read and pack a JSON body of `/invocations`; see `app.formats.registry.pack`."""
+    return pack_records(_records(body), model, limits)
 
-    Raises:
-        Problem: the body is not in one of MLflow's formats.
-    """
-    parsed = parse_json(body, _read)
-    keys = set(parsed) - {TOLERATED}
-    if len(keys) != 1 or not keys <= set(FORMATS):
+
+def _records(body: bytes | bytearray) -> list[Record]:
+    parsed = parse_object(body, _parse)
+    keys = set(parsed) - {IGNORED}
+    if len(keys) != 1 or not keys <= set(KEYS):
         raise Problem(
-            "invalid-json", f"The body must be a JSON object with one of {', '.join(FORMATS)}."
+            "invalid-json", f"The body must be a JSON object with one of {', '.join(KEYS)}."
         )
-    if not isinstance(parsed.get(TOLERATED, {}), dict):
-        raise Problem("invalid-json", f"{TOLERATED!r} must be an object.")
+    if not isinstance(parsed.get(IGNORED, {}), dict):
+        raise Problem("invalid-json", f"{IGNORED!r} must be an object.")
     (key,) = keys
     rows = parsed[key]
     if key == "dataframe_split":
-        return _split(rows)
+        return _records_of_split(rows)
     if key == "inputs" and isinstance(rows, dict):
-        return _columns(rows)
+        return _records_of_columns(rows)
     if not isinstance(rows, list):
         raise Problem("invalid-json", f"{key!r} must be a list of objects.")
     return rows
 
 
-def _read(body: bytes | bytearray) -> Any:
+def _parse(body: bytes | bytearray) -> Any:
     """Parse JSON in which a missing number may be NaN, as MLflow's own client writes it."""
     try:
         return orjson.loads(body)
@@ -48,8 +51,8 @@ def _read(body: bytes | bytearray) -> Any:
         if b"NaN" not in body:
             raise
     try:
-        parsed = json.loads(body.decode(), parse_constant=_constant, parse_int=_whole)
-        orjson.dumps(parsed)  # halves of surrogate pairs, which Python alone accepts
+        parsed = json.loads(body.decode(), parse_constant=_constant, parse_int=_whole_number)
+        orjson.dumps(parsed)  # refuses halves of surrogate pairs, as its reader does
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except orjson.JSONEncodeError as error:
@@ -57,7 +60,7 @@ def _read(body: bytes | bytearray) -> Any:
     return parsed
 
 
-def _whole(digits: str) -> int | float:
+def _whole_number(digits: str) -> int | float:
     """A whole number as orjson reads it: beyond 64 bits, the nearest float."""
     value = int(digits) if len(digits) < 20 else 2**64
     return value if -(2**63) <= value < 2**64 else float(digits)
@@ -68,7 +71,7 @@ def _constant(name: str) -> None:
         raise ValueError(f"{name} is not a number of JSON")
 
 
-def _split(frame: Any) -> list[Record]:
+def _records_of_split(frame: Any) -> list[Record]:
     columns = frame.get("columns") if isinstance(frame, dict) else None
     rows = frame.get("data") if isinstance(frame, dict) else None
     if (
@@ -92,7 +95,7 @@ def _split(frame: Any) -> list[Record]:
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _columns(columns: dict[str, Any]) -> list[Record]:
+def _records_of_columns(columns: dict[str, Any]) -> list[Record]:
     lengths = {len(values) if isinstance(values, list) else -1 for values in columns.values()}
     if len(lengths) != 1 or -1 in lengths:
         raise Problem(

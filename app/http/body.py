@@ -11,16 +11,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from app.errors import Problem
-from app.formats.upload import Upload
+from app.formats.registry import Upload
 
-# Smaller bodies are answered at once; a thread would cost them more than it gives.
+# Smaller bodies are answered on the event loop; a thread would take longer than the answer.
 SMALL_BYTES = 16_384
-PARQUET_TYPES = frozenset({"application/vnd.apache.parquet", "application/x-parquet"})
 
 
 def content_type(request: Request) -> str:
     """The body's media type, lower case, without parameters."""
-    return _header(request, b"content-type").partition(";")[0].strip().lower()
+    return _media_type(_header(request, b"content-type"))
+
+
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()
 
 
 def is_small(request: Request) -> bool:
@@ -37,11 +40,6 @@ def _header(request: Request, name: bytes) -> str:
     return ""
 
 
-def is_parquet(name: str, media_type: str) -> bool:
-    """Whether a file's name or type says Parquet."""
-    return media_type in PARQUET_TYPES or name.lower().endswith((".parquet", ".pq"))
-
-
 async def read_small(request: Request, seconds: float) -> bytes:
     """Receive the body of a request that `is_small`; the server lets no more of it through.
 
@@ -49,7 +47,7 @@ async def read_small(request: Request, seconds: float) -> bytes:
         ClientDisconnect: the client went away.
         Problem: it takes too long.
     """
-    first = _arrived(request)
+    first = _message_if_there(request)
     if first is not None and not first.get("more_body", False):
         return _chunk(first)
     async with _deadline(seconds):
@@ -61,7 +59,7 @@ async def read_small(request: Request, seconds: float) -> bytes:
         return body
 
 
-def _arrived(request: Request) -> Message | None:
+def _message_if_there(request: Request) -> Message | None:
     """Take the next message if it is there already, as it mostly is: a timer would cost more."""
     waiting: Coroutine[Any, Any, Message] = request.receive()  # type: ignore[assignment]
     try:
@@ -69,7 +67,7 @@ def _arrived(request: Request) -> Message | None:
     except StopIteration as done:
         message: Message = done.value
         return message
-    waiting.close()  # nothing is lost: it was still waiting
+    waiting.close()  # no message is lost: none had come
     return None
 
 
@@ -194,8 +192,7 @@ class _Form:
             raise Problem("several-files", "The form has several fields named 'file'; send one.")
         self._data = bytearray()
         name = options.get(b"filename", b"").decode("latin-1")
-        media_type = self._headers.get("content-type", "").partition(";")[0].strip().lower()
-        self.file = Upload(self._data, is_parquet(name, media_type))
+        self.file = Upload(self._data, name, _media_type(self._headers.get("content-type", "")))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._data is not None:

@@ -1,5 +1,6 @@
-"""Around every request: its id, its line in the log, its metrics, and the last net."""
+"""Around every request: its key, its id, its line in the log, its metrics, unforeseen errors."""
 
+import hmac
 import random
 import re
 import time
@@ -37,15 +38,21 @@ class Observe:
     Args:
         app: what it wraps.
         routes: paths that may be named; all others are "other".
-        direct: endpoints by method and path that need none of what lies between, which
-            costs as much as a prediction.
+        guarded: the paths that need the API key, where the server has one.
+        direct: endpoints by method and path that are called without the framework's own
+            routing, which takes as long as a prediction.
     """
 
     def __init__(
-        self, app: ASGIApp, routes: frozenset[str], direct: Mapping[tuple[str, str], Endpoint]
+        self,
+        app: ASGIApp,
+        routes: frozenset[str],
+        guarded: frozenset[str],
+        direct: Mapping[tuple[str, str], Endpoint],
     ) -> None:
         self._app = app
         self._routes = routes
+        self._guarded = guarded
         self._direct = direct
         # Looking a labelled metric up costs more than counting.
         self._requests: dict[tuple[str, int], Counter] = {}
@@ -71,6 +78,8 @@ class Observe:
 
         endpoint = self._direct.get((scope["method"], scope["path"]))
         try:
+            if scope["path"] in self._guarded:
+                _check_key(scope)
             if endpoint is None:
                 await self._app(scope, receive, send_observed)
             else:
@@ -130,9 +139,30 @@ class Observe:
             )
 
 
+def _check_key(scope: Scope) -> None:
+    """Let a request pass that has the key in its header `X-API-Key`, or that needs none.
+
+    Raises:
+        Problem: 401 without a key, 403 with a wrong one.
+    """
+    key: bytes | None = scope["app"].state.service.key
+    if key is None:
+        return
+    sent = next((value for name, value in scope["headers"] if name == b"x-api-key"), None)
+    if sent is None:
+        raise Problem(
+            "key-required",
+            "Send the key in the header X-API-Key.",
+            status=401,
+            headers={"WWW-Authenticate": "ApiKey"},
+        )
+    if not hmac.compare_digest(sent, key):
+        raise Problem("wrong-key", "The key in X-API-Key is not this server's.", status=403)
+
+
 def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
             return bytes(value)
-    # Nothing rests on its being hard to guess, and the system's own source costs ten times more.
+    # It need not be hard to guess, and the system's own random source takes ten times as long.
     return b"%016x" % random.getrandbits(64)

@@ -9,7 +9,7 @@ from typing import Any
 from app.errors import MAX_ERRORS
 from app.http.problems import MEDIA_TYPE
 from app.model.manifest import Feature, Manifest
-from app.model.model import Model
+from app.operations.takeover import ModelInService
 from app.settings import Settings
 
 Json = dict[str, Any]
@@ -27,9 +27,9 @@ ISO_DATE = (
 )
 
 
-def document(model: Model | None, settings: Settings) -> Json:
+def document(in_service: ModelInService, settings: Settings) -> Json:
     """Describe the service as it stands; without a model the columns are left open."""
-    manifest = model.manifest if model else None
+    model, manifest = in_service.current, in_service.manifest
     guarded = [401, 403] if settings.api_key else []
     parameters = [_probabilities(bool(model and model.gives_probabilities))]
     return {

@@ -1,6 +1,10 @@
-"""The routes that predict. HTTP only: bytes come in, `app.scoring` turns them into bytes."""
+"""The routes that predict: bytes in, packed rows, predictions, bytes out."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
 from starlette.background import BackgroundTask
@@ -8,87 +12,190 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.errors import Problem
-from app.formats.mlflow import mlflow_records
-from app.formats.upload import Upload
-from app.http.body import content_type, is_parquet, is_small, read_body, read_file, read_small
+from app.formats import json, mlflow
+from app.formats.registry import CSV, FILES, JSON, Upload, as_csv, file_format, is_file_type, pack
+from app.http.body import content_type, is_small, read_body, read_file, read_small
 from app.http.service import Service
-from app.model.records import Record
+from app.model.model import Model, Prediction
+from app.model.runtime import Packed
 from app.operations import memory
-from app.scoring import Answer, answer_records, answer_upload, records_of
+from app.settings import Limits
 
 LARGE = 1024**2  # bytes; larger replies go out in pieces, larger files leave memory to clear
 MAX_NAMED = 50  # ignored columns in a header, which clients limit
-JSON_TYPES = ("application/json", "")
-CSV_TYPES = ("text/csv", "application/csv")
+JSON_TYPES = (*JSON.media_types, "")
+JSON_REPLY = JSON.media_types[0].encode()
+CSV_REPLY = f"{CSV.media_types[0]}; charset=utf-8".encode()
+
+PackJson = Callable[[bytes | bytearray, Model, Limits], tuple[Packed, list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply to be sent.
+
+    Attributes:
+        pieces: its body, in order.
+        media_type: what that is, as a header says it.
+        version: the model's that gave it.
+        rows: how many were predicted.
+        ignored: the columns that the model does not read.
+    """
+
+    pieces: list[bytes]
+    media_type: bytes
+    version: str
+    rows: int
+    ignored: Sequence[str]
 
 
 async def predict(request: Request) -> Response:
-    """`POST /predict`: a CSV or Parquet file in a multipart form."""
+    """`POST /predict`: a file in a multipart form."""
     service: Service = request.app.state.service
-    service.check_key(request)
-    with service.work.slot():
+    async with _place(service):
         settings = service.settings
         upload = await read_file(request, settings.max_bytes, settings.upload_seconds)
-        return await _answer_upload(request, service, upload)
+        return await _reply_to_file(request, service, upload)
 
 
 async def predict_records(request: Request) -> Response:
     """`POST /predict/records`: JSON records."""
     if content_type(request) not in JSON_TYPES:
-        raise _unsupported("application/json")
-    return await _answer_json(request, records_of)
+        raise _unsupported(JSON_TYPES[:1])
+    return await _reply_to_json(request, json.pack)
 
 
 async def invocations(request: Request) -> Response:
     """`POST /invocations`: MLflow's scoring protocol."""
     media_type = content_type(request)
     if media_type in JSON_TYPES:
-        return await _answer_json(request, mlflow_records)
-    if media_type not in CSV_TYPES and not is_parquet("", media_type):
-        raise _unsupported("application/json or text/csv")
+        return await _reply_to_json(request, mlflow.pack)
+    if not is_file_type(media_type):
+        raise _unsupported([source.media_types[0] for source in (JSON, *FILES)])
     service: Service = request.app.state.service
-    service.check_key(request)
-    with service.work.slot():
+    async with _place(service):
         settings = service.settings
         body = await read_body(request, settings.max_bytes, settings.upload_seconds)
-        upload = Upload(body, is_parquet("", media_type))
-        return await _answer_upload(request, service, upload)
+        return await _reply_to_file(request, service, Upload(body, media_type=media_type))
 
 
-async def _answer_upload(request: Request, service: Service, upload: Upload) -> Response:
-    answer = await service.work.run(
-        answer_upload,
-        service.serving.model,
+async def _reply_to_file(request: Request, service: Service, upload: Upload) -> Response:
+    answer = partial(
+        answer_file,
+        _model(service),
         upload,
-        service.settings,
+        service.limits,
         probabilities=_probabilities(request),
-        as_csv=_wants_csv(request),
+        to_csv=_accepts_csv(request),
     )
-    reply = _reply(request, answer)
+    reply = _reply(request, await _on_thread(service, answer))
     if len(upload.data) > LARGE:
         reply.background = BackgroundTask(memory.release)
     return reply
 
 
-async def _answer_json(
-    request: Request, read: Callable[[bytes | bytearray], list[Record]]
-) -> Response:
+async def _reply_to_json(request: Request, pack_json: PackJson) -> Response:
     service: Service = request.app.state.service
-    service.check_key(request)
-    settings = service.settings
+    settings, limits = service.settings, service.limits
     probabilities = _probabilities(request)
     if is_small(request):
-        model = service.serving.model
-        records = read(await read_small(request, settings.upload_seconds))
-        answer = answer_records(model, records, settings, probabilities=probabilities)
-        return _reply(request, answer)
-    with service.work.slot():
-        body = await read_body(request, settings.max_json_bytes, settings.upload_seconds)
-        model = service.serving.model
-        answer = await service.work.run(
-            lambda: answer_records(model, read(body), settings, probabilities=probabilities)
+        model = _model(service)
+        body = await read_small(request, settings.upload_seconds)
+        return _reply(request, answer_json(model, body, pack_json, limits, probabilities))
+    async with _place(service):
+        large = await read_body(request, settings.max_json_bytes, settings.upload_seconds)
+        answer = partial(answer_json, _model(service), large, pack_json, limits, probabilities)
+        return _reply(request, await _on_thread(service, answer))
+
+
+def answer_file(
+    model: Model, upload: Upload, limits: Limits, *, probabilities: bool, to_csv: bool
+) -> Answer:
+    """Predict every row of a file.
+
+    Args:
+        model: the model.
+        upload: the file.
+        limits: how large it may be.
+        probabilities: give them as well.
+        to_csv: give the file's rows with the predictions appended, instead of JSON.
+
+    Raises:
+        Problem: the file does not fit.
+    """
+    _check_probabilities(model, probabilities)
+    source = file_format(upload)
+    rows, ignored = pack(source, upload.data, model, limits)
+    prediction = _predict(model, rows, probabilities)
+    if to_csv:
+        from app.formats import csv  # imports Arrow, which takes long
+
+        table = as_csv(source, upload.data, limits.max_bytes)
+        pieces = csv.reply(table, prediction, model.interface.classes)
+    else:
+        pieces = json.reply(model, prediction)
+    media_type = CSV_REPLY if to_csv else JSON_REPLY
+    return Answer(pieces, media_type, model.version, len(rows), ignored)
+
+
+def answer_json(
+    model: Model, body: bytes | bytearray, pack_json: PackJson, limits: Limits, probabilities: bool
+) -> Answer:
+    """Predict the rows of a JSON body.
+
+    Args:
+        model: the model.
+        body: the text.
+        pack_json: what reads it, `pack` of `app.formats.json` or of `app.formats.mlflow`.
+        limits: how large it may be.
+        probabilities: give them as well.
+
+    Raises:
+        Problem: the body does not fit.
+    """
+    _check_probabilities(model, probabilities)
+    rows, ignored = pack_json(body, model, limits)
+    pieces = json.reply(model, _predict(model, rows, probabilities))
+    return Answer(pieces, JSON_REPLY, model.version, len(rows), ignored)
+
+
+def _predict(model: Model, rows: Packed, probabilities: bool) -> Prediction:
+    prediction = model.predict(rows)
+    return prediction if probabilities else Prediction(prediction.values)
+
+
+def _check_probabilities(model: Model, requested: bool) -> None:
+    if requested and not model.gives_probabilities:
+        raise Problem("no-probabilities", "This model gives no probabilities.")
+
+
+def _model(service: Service) -> Model:
+    if service.in_service.current is None:
+        raise service.in_service.none_yet()
+    return service.in_service.current
+
+
+@asynccontextmanager
+async def _place(service: Service) -> AsyncIterator[None]:
+    """Hold a place for a large request while its body is received and answered.
+
+    Raises:
+        Problem: all places are taken.
+    """
+    if service.places.locked():
+        raise Problem(
+            "busy",
+            f"All {service.settings.max_concurrent} places for large requests are taken. "
+            "Try again shortly.",
+            status=503,
+            headers={"Retry-After": "1"},
         )
-        return _reply(request, answer)
+    async with service.places:
+        yield
+
+
+async def _on_thread(service: Service, function: Callable[[], Answer]) -> Answer:
+    return await asyncio.get_running_loop().run_in_executor(service.threads, function)
 
 
 class _Whole(Response):
@@ -107,14 +214,14 @@ def _reply(request: Request, answer: Answer) -> Response:
     size = sum(map(len, answer.pieces))
     headers = [
         (b"content-length", b"%d" % size),
-        (b"content-type", answer.media_type.encode()),
+        (b"content-type", answer.media_type),
         (b"x-model-version", answer.version.encode()),
     ]
     if answer.ignored:
         names = [quote(name) for name in answer.ignored[:MAX_NAMED]]
         more = len(answer.ignored) - MAX_NAMED
-        named = ", ".join(names) + (f", and {more} more" if more > 0 else "")
-        headers.append((b"x-ignored-columns", named.encode()))
+        listed = ", ".join(names) + (f", and {more} more" if more > 0 else "")
+        headers.append((b"x-ignored-columns", listed.encode()))
     if size <= LARGE:
         return _Whole(b"".join(answer.pieces), headers)
     reply = StreamingResponse(_each(answer.pieces))
@@ -138,10 +245,12 @@ def _probabilities(request: Request) -> bool:
     return value == "true"
 
 
-def _wants_csv(request: Request) -> bool:
+def _accepts_csv(request: Request) -> bool:
     accept = request.headers.get("accept", "")
-    return "text/csv" in accept and "application/json" not in accept
+    return CSV.media_types[0] in accept and JSON.media_types[0] not in accept
 
 
-def _unsupported(expected: str) -> Problem:
-    return Problem("unsupported-media-type", f"The Content-Type must be {expected}.", status=415)
+def _unsupported(expected: Sequence[str]) -> Problem:
+    return Problem(
+        "unsupported-media-type", f"The Content-Type must be {' or '.join(expected)}.", status=415
+    )

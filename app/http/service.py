@@ -1,17 +1,14 @@
-"""What the routes share: the settings, the model in service, the work beside the loop."""
+"""What the routes of one worker share: settings, the model in service, threads."""
 
 import asyncio
-import hmac
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from importlib import import_module
 
-from starlette.requests import Request
-
-from app.errors import Problem
-from app.formats.upload import warm_up
+from app.formats.registry import FILES
 from app.operations import log, memory
-from app.operations.pool import Work
-from app.operations.takeover import Serving
+from app.operations.takeover import ModelInService
 from app.settings import Settings
 
 # Imports hold the interpreter; the first answers come before them.
@@ -19,22 +16,33 @@ WARM_UP_SECONDS = 1.0
 
 
 class Service:
-    """One worker's parts, alive as long as the application."""
+    """One worker's parts, alive as long as the application.
+
+    Attributes:
+        settings: see there.
+        limits: the same settings' limits of a table.
+        key: the API key, or None where there is none.
+        in_service: the model.
+        places: one for each large request that may be answered at once.
+        threads: where files are read and answered, beside the event loop.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.work = Work(settings.max_concurrent, settings.cores)
-        self.serving = Serving(settings, self.work)
-        key = settings.api_key
-        self._key = key.get_secret_value().encode() if key else None
+        self.limits = settings.limits
+        self.key = settings.api_key.get_secret_value().encode() if settings.api_key else None
+        self.in_service = ModelInService(settings)
+        self.places = asyncio.Semaphore(settings.max_concurrent)
+        # More jobs at once than cores would only cost memory.
+        self.threads = ThreadPoolExecutor(settings.cores, "files")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load the model and keep it up to date, until the end."""
         memory.limit_arenas()
-        await self.serving.update()
+        await self.in_service.update()
         tasks = [
-            asyncio.create_task(self.serving.watch()),
+            asyncio.create_task(self.in_service.watch()),
             asyncio.create_task(self._warm_up()),
         ]
         try:
@@ -42,38 +50,17 @@ class Service:
         finally:
             for task in tasks:
                 task.cancel()
-            self.work.close()
+            self.threads.shutdown()
             log.flush()
 
     async def _warm_up(self) -> None:
         await asyncio.sleep(WARM_UP_SECONDS)
-        await self.work.run(warm_up, self.settings.cores)
+        await asyncio.to_thread(warm_up, self.settings.cores)
 
-    def check_key(self, request: Request, *, needs_one: bool = False) -> None:
-        """Let a request pass that has the key, or that needs none.
 
-        Args:
-            request: its header `X-API-Key` holds the key.
-            needs_one: refuse where the server has no key at all.
-
-        Raises:
-            Problem: 401 without a key, 403 with a wrong one.
-        """
-        if self._key is None:
-            if needs_one:
-                raise Problem(
-                    "no-key-configured",
-                    "This server was started without SERVE_API_KEY, so it takes no such orders.",
-                    status=403,
-                )
-            return
-        given = request.headers.get("x-api-key")
-        if given is None:
-            raise Problem(
-                "key-required",
-                "Send the key in the header X-API-Key.",
-                status=401,
-                headers={"WWW-Authenticate": "ApiKey"},
-            )
-        if not hmac.compare_digest(given.encode("latin-1"), self._key):
-            raise Problem("wrong-key", "The key in X-API-Key is not this server's.", status=403)
+def warm_up(cores: int) -> None:
+    """Import what files need, before the first one comes; let Arrow use so many cores."""
+    memory.prepare_arrow(cores)
+    for source in FILES:
+        import_module(source.module)
+    memory.release()

@@ -9,8 +9,10 @@ from starlette.responses import HTMLResponse, Response
 
 from app.errors import Problem
 from app.http.service import Service
+from app.model.manifest import Manifest
 from app.model.model import Model
 from app.operations import metrics
+from app.operations.takeover import ModelInService
 
 PAGE = Path(__file__).with_name("page.html")
 # The page needs nothing but itself and this service.
@@ -32,33 +34,38 @@ async def live(request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """A verified model is in service; says too why a newer one is not."""
-    serving = request.app.state.service.serving
-    model: Model = serving.model
-    body = {"status": "ready", "model": _name(model), "last_failure": serving.failure}
+    in_service: ModelInService = request.app.state.service.in_service
+    model, _ = _current(request)
+    body = {"status": "ready", "model": _name(model), "last_failure": in_service.failure}
     return _json(body, model)
 
 
 async def ping(request: Request) -> Response:
     """As `/ready`, for MLflow's and SageMaker's probes."""
-    model: Model = request.app.state.service.serving.model
+    model, _ = _current(request)
     return Response("\n", media_type="application/json", headers={"X-Model-Version": model.version})
 
 
 async def model(request: Request) -> Response:
     """The manifest of the model in service, and its version."""
-    current: Model = request.app.state.service.serving.model
-    return _json({"version": current.version, **current.manifest.model_dump(mode="json")}, current)
+    current, manifest = _current(request)
+    return _json({"version": current.version, **manifest.model_dump(mode="json")}, current)
 
 
 async def reload(request: Request) -> Response:
     """Take over the version that is locked now."""
     service: Service = request.app.state.service
-    service.check_key(request, needs_one=True)
-    changed = await service.serving.reload()
-    failure = service.serving.failure
+    if service.key is None:
+        raise Problem(
+            "no-key-configured",
+            "This server was started without SERVE_API_KEY, so nobody may reload it over HTTP.",
+            status=403,
+        )
+    changed = await service.in_service.reload()
+    failure = service.in_service.failure
     if failure:
         raise Problem("reload-failed", f"The model stays as it is. {failure['detail']}", status=503)
-    current = service.serving.model
+    current, _ = _current(request)
     return _json({"changed": changed, "model": _name(current)}, current)
 
 
@@ -67,8 +74,20 @@ async def show_metrics(request: Request) -> Response:
     return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
+def _current(request: Request) -> tuple[Model, Manifest]:
+    """The model in service.
+
+    Raises:
+        Problem: there is none yet.
+    """
+    in_service: ModelInService = request.app.state.service.in_service
+    if in_service.current is None or in_service.manifest is None:
+        raise in_service.none_yet()
+    return in_service.current, in_service.manifest
+
+
 def _name(model: Model) -> dict[str, str]:
-    return {"name": model.manifest.name, "version": model.version}
+    return {"name": model.interface.name, "version": model.version}
 
 
 def _json(body: object, model: Model | None = None) -> Response:

@@ -57,8 +57,9 @@ class Feature(Contract):
 class Parity(Contract):
     """How far the served answers are from the fitted pipeline's, over `rows` rows.
 
-    `max_relative` is max |served - fitted| / max(|fitted|, 1) over predictions or
-    probabilities; `mislabelled` counts rows whose class differs (0, or nothing is deployed).
+    `max_relative` is their largest difference by `app.model.nearness`, which `tolerance` bounds,
+    in the self-test too; `mislabelled` counts rows whose class differs (0, or nothing is
+    deployed).
     """
 
     rows: int
@@ -75,8 +76,8 @@ class Example(Contract):
     probabilities: tuple[float, ...] | None = None
 
 
-class Manifest(Contract):
-    """`manifest.json`.
+class Interface(Contract):
+    """What goes in and what comes out, and the file that does it: all that a model runs by.
 
     Attributes:
         name: the model's name (`base.name`).
@@ -88,11 +89,6 @@ class Manifest(Contract):
         runtime: `onnx`, or `pycaret` where the pipeline could not be converted.
         file: the graph's file name in the folder.
         sha256: of that file, hex.
-        metrics: the holdout metrics.
-        lineage: what the model was made of: `data` (path, md5), `prepared` (md5),
-            `params`, `libraries` (name: version).
-        parity: the proof made at deploy time.
-        example: the self-test.
     """
 
     format: Literal[1] = 1
@@ -105,6 +101,19 @@ class Manifest(Contract):
     runtime: Literal["onnx", "pycaret"] = "onnx"
     file: str
     sha256: str
+
+
+class Manifest(Interface):
+    """`manifest.json`: the interface, and what is to be known of the model beside it.
+
+    Attributes:
+        metrics: the holdout metrics.
+        lineage: what the model was made of: `data` (path, md5), `prepared` (md5),
+            `params`, `libraries` (name: version).
+        parity: the proof made at deploy time.
+        example: the self-test.
+    """
+
     metrics: dict[str, float]
     lineage: dict[str, Any]
     parity: Parity

@@ -1,4 +1,4 @@
-"""A verified model: the folder that the deploy stage wrote, ready to answer."""
+"""A verified model: the file that the deploy stage wrote, ready to answer."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +13,20 @@ import orjson
 if TYPE_CHECKING:
     import pyarrow as pa
 
-from app.model.manifest import Class, Example, Manifest
+from app.model.manifest import Class, Example, Interface, Manifest
+from app.model.nearness import largest_difference
 from app.model.records import RecordPacker
-from app.model.runtime import Arrays, Floats, Packed, Runtime, open_graph
+from app.model.runtime import Floats, Packed, Runtime, open_graph
 
-# Rows that one thread scores in one go: enough to be worth it, few enough to share out well.
+# Rows that one thread answers in one call: enough to be worth a thread, few enough that all
+# threads finish at about the same time.
 ROWS_PER_CALL = 4_096
+
+Outputs = tuple[npt.NDArray[Any], Floats | None]
 
 
 class ModelError(Exception):
-    """A model folder that must not be served; the text says why."""
+    """A model that must not be served; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Prediction:
 
     Attributes:
         values: float64 numbers, or for a classification the labels (dtype object).
-        probabilities: float64, shape (rows, classes), columns as in the manifest's `classes`;
+        probabilities: float64, shape (rows, classes), columns as in the interface's `classes`;
             None for a regression, or where the estimator has none.
     """
 
@@ -40,62 +44,81 @@ class Prediction:
 
 
 class Model:
-    """A model that passed its checks.
+    """A model whose file is the one that its interface describes.
 
     Attributes:
-        manifest: what the deploy stage wrote about it.
-        version: the folder's name: in a server's cache, the md5 that `dvc.lock` names.
+        interface: what goes in and what comes out.
+        version: in a server, the md5 that `dvc.lock` names.
         name_and_version: both as JSON, as every reply has them.
         packer: packs JSON records for it.
         gives_probabilities: whether its predictions have any.
     """
 
-    def __init__(self, manifest: Manifest, version: str, runtime: Runtime, threads: int) -> None:
-        self.manifest = manifest
-        self.version = version
-        self.name_and_version = orjson.dumps({"name": manifest.name, "version": version})
-        self.packer = RecordPacker(manifest.features)
-        self.gives_probabilities = manifest.example.probabilities is not None
-        self._runtime = runtime
-        self._pool = ThreadPoolExecutor(threads, "predict") if threads > 1 else None
-        self._classes = np.empty(len(manifest.classes), object)
-        self._classes[:] = manifest.classes
-
-    @classmethod
-    def load(cls, folder: Path, threads: int = 1) -> "Model":
-        """Verify a model folder's file against its manifest, then open those very bytes.
+    def __init__(
+        self, interface: Interface, content: bytes, version: str = "draft", threads: int = 1
+    ) -> None:
+        """Verify a model's file, then open those very bytes.
 
         Args:
-            folder: holds `manifest.json` and the file that it names.
+            interface: says what the file is.
+            content: the file.
+            version: its name for replies and messages.
             threads: cores that one prediction may use.
 
         Raises:
-            ModelError: the file is not the one that the manifest describes.
+            ModelError: the file is not the one that the interface describes.
+        """
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 != interface.sha256:
+            raise ModelError(
+                f"Model {version}: {interface.file} has sha256 {sha256}, the manifest says "
+                f"{interface.sha256}: the file was changed after it was deployed. Delete the "
+                "folder, then pull or deploy again."
+            )
+        self.interface = interface
+        self.version = version
+        self.name_and_version = orjson.dumps({"name": interface.name, "version": version})
+        self.packer = RecordPacker(interface.features)
+        self._runtime = _open_runtime(interface, content)
+        self.gives_probabilities = self._runtime.gives_probabilities
+        kinds = {feature.kind for feature in interface.features}
+        self._has_numeric, self._has_categorical = bool(kinds - {"category"}), "category" in kinds
+        self._pool = ThreadPoolExecutor(threads, "predict") if threads > 1 else None
+        self._classes = np.empty(len(interface.classes), object)
+        self._classes[:] = interface.classes
+
+    @classmethod
+    def load(cls, folder: Path, threads: int = 1) -> "Model":
+        """Open a model folder, whose name becomes the version.
+
+        Raises:
+            ModelError: its file is not the one that its manifest describes.
         """
         manifest = Manifest.read(folder)
         path = folder / manifest.file
         if path.parent != folder:
             raise ModelError(f"{folder.name}: the manifest names a file outside: {manifest.file!r}")
-        content = path.read_bytes()
-        found = hashlib.sha256(content).hexdigest()
-        if found != manifest.sha256:
-            raise ModelError(
-                f"{path} has sha256 {found}, the manifest says {manifest.sha256}: the file was "
-                "changed after it was deployed. Delete the folder, then pull or deploy again."
-            )
-        runtime = _open_runtime(manifest, content)
-        return cls(manifest, folder.name, runtime, threads)
+        return cls(manifest, path.read_bytes(), folder.name, threads)
 
     def predict(self, rows: Packed) -> Prediction:
         """Answer packed rows, in order; no rows, no answers."""
         values, probabilities = (
-            self._runtime(rows) if len(rows) <= ROWS_PER_CALL else self._in_parts(rows)
+            self._run(rows) if len(rows) <= ROWS_PER_CALL else self._run_in_parts(rows)
         )
-        if self.manifest.task == "classification":
+        if self.interface.task == "classification":
             values = self._classes[values]
         return Prediction(values, probabilities)
 
-    def _in_parts(self, rows: Packed) -> Arrays:
+    def _run(self, rows: Packed) -> Outputs:
+        inputs: dict[str, npt.NDArray[Any]] = {}
+        if self._has_numeric:
+            inputs["numeric"] = rows.numeric
+        if self._has_categorical:
+            inputs["categorical"] = rows.categorical
+        values, *probabilities = self._runtime.run(inputs)
+        return values, (probabilities[0] if probabilities else None)
+
+    def _run_in_parts(self, rows: Packed) -> Outputs:
         slices = [
             Packed(
                 rows.numeric[start : start + ROWS_PER_CALL],
@@ -111,8 +134,8 @@ class Model:
             np.concatenate(probabilities) if probabilities else None,
         )
 
-    def _run_sorted(self, rows: Packed) -> Arrays:
-        """Run rows in an order that puts alike ones side by side.
+    def _run_sorted(self, rows: Packed) -> Outputs:
+        """Run rows in an order that puts similar ones side by side.
 
         They take the same branches of a tree, which the processor then predicts: a third less
         time for a large table. Every row's answer is its own, so the order changes none.
@@ -120,7 +143,7 @@ class Model:
         order = np.lexsort([*rows.numeric.T[:1], *rows.categorical.T])
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
-        values, probabilities = self._runtime(Packed(rows.numeric[order], rows.categorical[order]))
+        values, probabilities = self._run(Packed(rows.numeric[order], rows.categorical[order]))
         return values[back], (None if probabilities is None else probabilities[back])
 
     def predict_table(self, table: "pa.Table") -> Prediction:
@@ -128,41 +151,45 @@ class Model:
         # A server of JSON alone need not wait for Arrow's import.
         from app.model.packing import pack
 
-        return self.predict(pack(table, self.manifest.features))
+        return self.predict(pack(table, self.interface.features))
 
-    def self_test(self) -> None:
+    def self_test(self, example: Example, tolerance: float) -> None:
         """Answer the stored example and compare.
 
+        Args:
+            example: a record, and what it was answered when the model was deployed.
+            tolerance: how far the answer may be from that one; see `app.model.nearness`.
+
         Raises:
-            ModelError: the answer is not the stored one.
+            ModelError: it is farther away, or another class.
         """
-        example = self.manifest.example
         prediction = self.predict(self.packer.pack([example.record]))
         value: Class = prediction.values.tolist()[0]
-        wrong = ModelError(
-            f"Model {self.version} fails its self-test: the stored answer to its example is "
-            f"{example.prediction!r}, this machine answers {value!r}."
-        )
-        if self.manifest.task == "regression":
-            if not self._near(np.array([value]), np.array([example.prediction])):
-                raise wrong
-        elif value != example.prediction or not self._same_probabilities(prediction, example):
-            raise wrong
-
-    def _same_probabilities(self, prediction: Prediction, example: Example) -> bool:
-        if prediction.probabilities is None or example.probabilities is None:
-            return prediction.probabilities is None and example.probabilities is None
-        return self._near(prediction.probabilities[0], np.array(example.probabilities))
-
-    def _near(self, found: npt.NDArray[Any], stored: npt.NDArray[Any]) -> bool:
-        allowed = self.manifest.parity.tolerance * np.maximum(np.abs(stored), 1)
-        return bool(np.all(np.abs(found - stored) <= allowed))
+        if self.interface.task == "regression":
+            passes = largest_difference([example.prediction], [value]) <= tolerance
+        else:
+            passes = value == example.prediction and _same_probabilities(
+                example.probabilities, prediction.probabilities, tolerance
+            )
+        if not passes:
+            raise ModelError(
+                f"Model {self.version} fails its self-test: the stored answer to its example is "
+                f"{example.prediction!r}, this machine answers {value!r}."
+            )
 
 
-def _open_runtime(manifest: Manifest, content: bytes) -> Runtime:
-    if manifest.runtime == "pycaret":
+def _same_probabilities(
+    stored: tuple[float, ...] | None, answered: Floats | None, tolerance: float
+) -> bool:
+    if stored is None or answered is None:
+        return stored is None and answered is None
+    return largest_difference([stored], answered) <= tolerance
+
+
+def _open_runtime(interface: Interface, content: bytes) -> Runtime:
+    if interface.runtime == "pycaret":
         # Needs the training environment, which a server of ONNX models does not have.
         from app.model.pycaret_runtime import open_pipeline
 
-        return open_pipeline(manifest, content)
+        return open_pipeline(interface, content)
     return open_graph(content)

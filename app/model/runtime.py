@@ -1,7 +1,8 @@
 """What runs a model's arithmetic: ONNX Runtime, with the settings that a server needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,34 +29,31 @@ class Packed:
         return len(self.numeric)
 
 
-# Numbers, or indices into the manifest's classes; and probabilities, where there are any.
-Arrays = tuple[npt.NDArray[Any], Floats | None]
-Runtime = Callable[[Packed], Arrays]
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Opened arithmetic; several threads may run it at once.
+
+    Attributes:
+        run: takes the packed inputs by name, those that the model has; gives numbers or indices
+            into the classes, and then probabilities, where there are any.
+        gives_probabilities: whether there are.
+    """
+
+    run: Callable[[dict[str, npt.NDArray[Any]]], Sequence[npt.NDArray[Any]]]
+    gives_probabilities: bool
 
 
 def open_graph(content: bytes) -> Runtime:
-    """Open a graph for prediction on the calling thread alone; several may call at once."""
+    """Open a graph for prediction on the calling thread alone."""
     options = ort.SessionOptions()
     # Waking other threads costs a single row more than they give; rows by the thousand are
-    # shared out by who calls.
+    # divided among threads by the caller.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     # Memory of a large call must go back to the server.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    inputs = {argument.name for argument in session.get_inputs()}
-    available = {argument.name for argument in session.get_outputs()}
+    available = {output.name for output in session.get_outputs()}
     outputs = [name for name in ("prediction", "label", "probabilities") if name in available]
-    takes_numeric, takes_categorical = "numeric" in inputs, "categorical" in inputs
-
-    def run(rows: Packed) -> Arrays:
-        feed: dict[str, npt.NDArray[Any]] = {}
-        if takes_numeric:
-            feed["numeric"] = rows.numeric
-        if takes_categorical:
-            feed["categorical"] = rows.categorical
-        answer, *probabilities = session.run(outputs, feed)
-        return answer, (probabilities[0] if probabilities else None)
-
-    return run
+    return Runtime(partial(session.run, outputs), "probabilities" in available)

@@ -2,7 +2,7 @@
 
 import ctypes
 
-# glibc's names; other C libraries have neither the habit nor the remedy.
+# glibc's numbers; other C libraries neither do this nor have the function.
 M_ARENA_MAX = -8
 ARENAS = 2
 
@@ -14,11 +14,12 @@ def limit_arenas() -> None:
         libc.mallopt(M_ARENA_MAX, ARENAS)
 
 
-def use_malloc_for_arrow() -> None:
-    """Take Arrow's memory from malloc as well; its own pools keep what they once had."""
-    import pyarrow as pa
+def prepare_arrow(cores: int) -> None:
+    """Let Arrow use so many cores, and malloc: its own memory pools keep what they once had."""
+    import pyarrow as pa  # takes long, and a server may never see a file
 
     pa.set_memory_pool(pa.system_memory_pool())
+    pa.set_cpu_count(cores)
 
 
 def release() -> None:

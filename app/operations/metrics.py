@@ -34,8 +34,8 @@ def model_taken_over(model: Model, previous: Model | None) -> None:
     """Count a successful change of version."""
     RELOADS.labels("done").inc()
     if previous is not None:
-        MODEL.labels(previous.manifest.name, previous.version).set(0)
-    MODEL.labels(model.manifest.name, model.version).set(1)
+        MODEL.labels(previous.interface.name, previous.version).set(0)
+    MODEL.labels(model.interface.name, model.version).set(1)
 
 
 def render() -> bytes:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import Problem
+from app.model.manifest import Manifest
 from app.model.model import Model
 from app.model.store import fetch, locked_version
 from app.operations import log, memory, metrics
-from app.operations.pool import Work
 from app.settings import Settings
 
 # Without a model the service has nothing to do but to look for one.
@@ -20,53 +20,41 @@ RETRY_SECONDS = 5.0
 FOLLOW_SECONDS = 0.5
 
 
-class Serving:
+class ModelInService:
     """Holds the current model; requests take it once and keep it to their end.
 
     Each worker has its own. A reload reaches one of them, which leaves a mark in the model
     cache; the others see it and do the same.
+
+    Attributes:
+        current: the model; None until one could be loaded.
+        manifest: its manifest.
+        failure: why the last attempt to take a version over failed; None when it did not.
     """
 
-    def __init__(self, settings: Settings, work: Work) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self.current: Model | None = None
+        self.manifest: Manifest | None = None
+        self.failure: dict[str, Any] | None = None
         self._settings = settings
-        self._work = work
-        self._model: Model | None = None
-        self._failure: dict[str, Any] | None = None
         self._updating = asyncio.Lock()
         self._mark: Path = settings.model_cache / ".reload"
 
-    @property
-    def model(self) -> Model:
-        """The current model.
-
-        Raises:
-            Problem: there is none yet.
-        """
-        if self._model is None:
-            reason = self._failure["detail"] if self._failure else "It is being loaded."
-            raise Problem(
-                "not-ready",
-                f"No model is in service. {reason}",
-                status=503,
-                headers={"Retry-After": str(int(RETRY_SECONDS))},
-            )
-        return self._model
-
-    @property
-    def current(self) -> Model | None:
-        """The current model, or None."""
-        return self._model
-
-    @property
-    def failure(self) -> dict[str, Any] | None:
-        """Why the last attempt to take a version over failed; None when it did not."""
-        return self._failure
+    def none_yet(self) -> Problem:
+        """Say that there is no model, and why."""
+        reason = self.failure["detail"] if self.failure else "It is being loaded."
+        return Problem(
+            "not-ready",
+            f"No model is in service. {reason}",
+            status=503,
+            headers={"Retry-After": str(int(RETRY_SECONDS))},
+        )
 
     async def reload(self) -> bool:
         """Update this worker and tell the others; see `update`."""
         changed = await self.update()
-        if self._failure is None:
-            await self._work.run(self._mark.touch)
+        if self.failure is None:
+            await asyncio.to_thread(self._mark.touch)
         return changed
 
     async def update(self) -> bool:
@@ -78,22 +66,23 @@ class Serving:
         """
         async with self._updating:
             try:
-                model = await self._work.run(self._load)
+                loaded = await asyncio.to_thread(self._load)
             except Exception as error:
                 # Whatever it was, the old model must go on: so nothing may pass here.
                 self._failed(error)
                 return False
-            self._failure = None
-            if model is self._model:
+            self.failure = None
+            if loaded is None:
                 return False
-            previous, self._model = self._model, model
+            model, manifest = loaded
+            previous, self.current, self.manifest = self.current, model, manifest
         # The collector need never look at the model's objects again; what loading left over
         # goes back to the system.
         gc.collect()
         gc.freeze()
         memory.release()
         metrics.model_taken_over(model, previous)
-        log.write("model", name=model.manifest.name, version=model.version)
+        log.write("model", name=model.interface.name, version=model.version)
         return True
 
     async def watch(self) -> None:
@@ -102,11 +91,11 @@ class Serving:
         updated = time.monotonic()
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
-            interval = RETRY_SECONDS if self._model is None else self._settings.watch_seconds
+            interval = RETRY_SECONDS if self.current is None else self._settings.watch_seconds
             is_due = interval and time.monotonic() - updated >= interval
-            seen = self._mark_time()
-            if is_due or seen != mark:
-                mark = seen
+            latest_mark = self._mark_time()
+            if is_due or latest_mark != mark:
+                mark = latest_mark
                 await self.update()
                 updated = time.monotonic()
 
@@ -116,18 +105,19 @@ class Serving:
         except FileNotFoundError:
             return 0
 
-    def _load(self) -> Model:
-        """Resolve, fetch, verify, load, test."""
+    def _load(self) -> tuple[Model, Manifest] | None:
+        """Find the locked version, fetch, verify, open and test it; None where it is current."""
         settings = self._settings
         version = locked_version(settings.lock_file, settings.lock_stage, settings.lock_path)
-        if self._model is not None and self._model.version == version:
-            return self._model
-        model = Model.load(fetch(version, settings), settings.cores)
-        model.self_test()
-        return model
+        if self.current is not None and self.current.version == version:
+            return None
+        folder = fetch(version, settings)
+        model, manifest = Model.load(folder, settings.cores), Manifest.read(folder)
+        model.self_test(manifest.example, manifest.parity.tolerance)
+        return model, manifest
 
     def _failed(self, error: Exception) -> None:
         detail = str(error) or type(error).__name__
-        self._failure = {"detail": detail, "time": datetime.now(UTC).isoformat()}
+        self.failure = {"detail": detail, "time": datetime.now(UTC).isoformat()}
         metrics.RELOADS.labels("failed").inc()
         log.write("model-refused", error=type(error).__name__, detail=detail)

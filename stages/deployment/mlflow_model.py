@@ -27,7 +27,7 @@ class Served(mlflow.pyfunc.PythonModel):
         prediction = self.model.predict_table(pa.Table.from_pandas(model_input))
         answers = pd.DataFrame({"prediction": prediction.values})
         if prediction.probabilities is not None:
-            for i, label in enumerate(self.model.manifest.classes):
+            for i, label in enumerate(self.model.interface.classes):
                 answers[f"probability_{label}"] = prediction.probabilities[:, i]
         return answers
 

@@ -1,4 +1,4 @@
-"""The proof that a served model answers as the fitted pipeline does: hard rows and a measure."""
+"""Hard rows for the proof that a served model answers as the fitted pipeline does."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-from app.model.manifest import Parity
 
 from .convert import preprocessing, thresholds
 from .errors import NotConvertible
@@ -72,53 +70,6 @@ def edge_rows(
     filler = _changed(ordinary.dropna(subset=dates), [{}] * ROWS_PER_MISSING_DATE)
     answered = [_accepted(pipeline, rows, filler) for rows in (usual, scarce)]
     return pd.concat(answered, ignore_index=True)
-
-
-def parity(
-    fitted: npt.NDArray[np.float64],
-    served: npt.NDArray[np.float64],
-    tolerance: float,
-    fitted_labels: npt.NDArray[np.int64] | None = None,
-    served_labels: npt.NDArray[np.int64] | None = None,
-) -> Parity:
-    """Measure how far served answers are from the fitted pipeline's.
-
-    Args:
-        fitted: predictions (rows,) or probabilities (rows, classes) of the pipeline; for a
-            classifier without probabilities, an empty array of shape (rows, 0).
-        served: the same of the served model.
-        tolerance: the largest relative difference that counts as equal.
-        fitted_labels: class indices (rows,), for a classification.
-        served_labels: the same of the served model.
-
-    Returns:
-        The measure: differences relative to the fitted answer, or, where that is close to zero,
-        to a regression's median one, at most 1. Two missing answers are equal; one missing
-        answer is infinitely wrong.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    if fitted.shape != served.shape:
-        raise ValueError(f"fitted answers have shape {fitted.shape}, served {served.shape}")
-    size = np.abs(fitted)
-    usual = 1.0 if fitted.ndim > 1 or np.isnan(fitted).all() else float(np.nanmedian(size))
-    difference = np.abs(served - fitted) / np.maximum(size, min(usual, 1.0) or 1.0)
-    difference[(np.isnan(fitted) & np.isnan(served)) | (fitted == served)] = 0
-    difference[np.isnan(difference)] = np.inf
-    mislabelled = 0
-    if fitted_labels is not None and served_labels is not None:
-        if fitted_labels.shape != served_labels.shape:
-            raise ValueError(
-                f"fitted labels have shape {fitted_labels.shape}, served {served_labels.shape}"
-            )
-        mislabelled = int((fitted_labels != served_labels).sum())
-    return Parity(
-        rows=len(fitted),
-        max_relative=float(difference.max(initial=0.0)),
-        mislabelled=mislabelled,
-        tolerance=tolerance,
-    )
 
 
 def _values(feature: Feature) -> Iterator[Any]:

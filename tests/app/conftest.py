@@ -46,7 +46,7 @@ def regression_answer(record: dict[str, Any], shift: float = 0.0) -> float:
     return 100.0 * carat + certified + days + cut + shift
 
 
-def _graph(task: Task, shift: float) -> bytes:
+def _graph(task: Task, shift: float, scale: float) -> bytes:
     def constant(
         name: str, values: npt.ArrayLike, dtype: npt.DTypeLike = np.float64
     ) -> TensorProto:
@@ -59,7 +59,8 @@ def _graph(task: Task, shift: float) -> bytes:
         helper.make_node("Gather", ["table", "categorical"], ["cut"]),
         helper.make_node("Add", ["linear", "cut"], ["sum"]),
         helper.make_node("Squeeze", ["sum", "axis"], ["score"]),
-        helper.make_node("Add", ["score", "shift"], ["total"]),
+        helper.make_node("Add", ["score", "shift"], ["shifted"]),
+        helper.make_node("Mul", ["shifted", "unit"], ["total"]),
     ]
     constants = [
         constant("zero", 0.0),
@@ -67,6 +68,7 @@ def _graph(task: Task, shift: float) -> bytes:
         constant("table", CUT),
         constant("axis", [1], np.int64),
         constant("shift", shift),
+        constant("unit", scale),
     ]
     row = ["rows"]
     if task == "regression":
@@ -113,13 +115,15 @@ def _graph(task: Task, shift: float) -> bytes:
     return content
 
 
-def write_model(folder: Path, task: Task = "regression", shift: float = 0.0) -> Path:
-    """Write a tiny model folder and return it; `shift` makes versions differ."""
+def write_model(
+    folder: Path, task: Task = "regression", shift: float = 0.0, scale: float = 1.0
+) -> Path:
+    """Write a tiny model folder and return it; `shift` and `scale` change a regression."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = _graph(task, shift)
+    content = _graph(task, shift, scale)
     (folder / "model.onnx").write_bytes(content)
     if task == "regression":
-        example = Example(record=EXAMPLE, prediction=regression_answer(EXAMPLE, shift))
+        example = Example(record=EXAMPLE, prediction=scale * regression_answer(EXAMPLE, shift))
     else:
         last = 1 / (1 + np.exp(-(regression_answer(EXAMPLE, shift) - 20_000) / 1_000))
         example = Example(record=EXAMPLE, prediction="low", probabilities=(1 - last, 0.0, last))

@@ -145,10 +145,11 @@ import json, sys
 from pathlib import Path
 import app.main
 from app.model.model import Model
-from app.scoring import answer_upload
-from app.settings import Settings
+from app.formats.registry import Upload
+from app.http.predict import answer_file
+from app.http.service import warm_up
 from app.model.store import fetch, locked_version
-from app.formats.upload import Upload, warm_up
+from app.settings import Settings
 settings = Settings()
 version = locked_version(Path("dvc.lock"), "deploy", "model/serving")
 model = Model.load(fetch(version, settings))
@@ -157,8 +158,8 @@ for content in (
     b"carat weight,cut,certified,sold\\n1.5,Good,true,2020-01-01\\n",
     b"carat weight,cut,certified,sold\\n1.5,Good,true,2020-01-01T00:00:00Z\\n",
 ):
-    upload = Upload(content, False)
-    answer = answer_upload(model, upload, settings, probabilities=False, as_csv=True)
+    upload = Upload(content)
+    answer = answer_file(model, upload, settings.limits, probabilities=False, to_csv=True)
     assert answer.pieces[1].endswith(b",{regression_answer(EXAMPLE)}\\n"), answer
 print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
 """

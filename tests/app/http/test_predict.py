@@ -41,3 +41,13 @@ def test_records_are_answered(client: httpx.Client) -> None:
 @pytest.mark.parametrize("path", ["/live", "/ready", "/ping", "/health", "/model", "/metrics"])
 def test_probes_answer(client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [("/predict/records", "text/plain"), ("/invocations", "text/html"), ("/predict", "text/csv")],
+)
+def test_other_content_type_is_refused(client: httpx.Client, path: str, content_type: str) -> None:
+    reply = client.post(path, content=b"{}", headers={"content-type": content_type})
+    assert reply.status_code == 415
+    assert reply.headers["content-type"] == "application/problem+json"

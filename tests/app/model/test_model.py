@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -5,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from app.model.manifest import Manifest
 from app.model.model import ROWS_PER_CALL, Model, ModelError
-from tests.app.conftest import CUT, EXAMPLE, SECONDS, regression_answer
+from tests.app.conftest import CUT, EXAMPLE, SECONDS, regression_answer, write_model
 
 TABLE = pa.table(
     {
@@ -91,9 +93,14 @@ def test_classification_answers_labels_and_probabilities(classification: Path) -
     np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1.0)
 
 
+def self_test(folder: Path) -> None:
+    manifest = Manifest.read(folder)
+    Model.load(folder).self_test(manifest.example, manifest.parity.tolerance)
+
+
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_self_test_passes(kind: str, request: pytest.FixtureRequest) -> None:
-    Model.load(request.getfixturevalue(kind)).self_test()
+    self_test(request.getfixturevalue(kind))
 
 
 def test_self_test_refuses_another_answer(regression: Path) -> None:
@@ -102,7 +109,29 @@ def test_self_test_refuses_another_answer(regression: Path) -> None:
     assert answer in manifest
     (regression / "manifest.json").write_text(manifest.replace(answer, "7.0"))
     with pytest.raises(ModelError, match=r"stored answer .* 7\.0"):
-        Model.load(regression).self_test()
+        self_test(regression)
+
+
+@pytest.mark.parametrize("factor", [1.001, 2.0, 0.0, -1.0])
+def test_self_test_refuses_another_answer_however_small(tmp_path: Path, factor: float) -> None:
+    unit = 1e-9 / regression_answer(EXAMPLE)
+    manifest = Manifest.read(write_model(tmp_path / "right", scale=unit))
+    assert manifest.example.prediction == pytest.approx(1e-9)
+    wrong = Model.load(write_model(tmp_path / "wrong", scale=factor * unit))
+    with pytest.raises(ModelError, match="self-test"):
+        wrong.self_test(manifest.example, manifest.parity.tolerance)
+    self_test(tmp_path / "right")
+
+
+def test_self_test_compares_probabilities_absolutely(classification: Path) -> None:
+    manifest = Manifest.read(classification)
+    stored = manifest.example.probabilities
+    assert stored is not None
+    for shift, passes in ((0.9e-9, True), (1.1e-9, False)):
+        near = (stored[0] - shift, stored[1] + shift, stored[2])
+        example = manifest.example.model_copy(update={"probabilities": near})
+        with nullcontext() if passes else pytest.raises(ModelError):
+            Model.load(classification).self_test(example, 1e-9)
 
 
 def test_changed_graph_is_refused(regression: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from app.model.manifest import MANIFEST, Manifest
 from app.model.model import Model, ModelError
 from app.model.pycaret_runtime import UNSEEN, _frame, open_pipeline
-from app.model.runtime import Packed
 from tests.app.conftest import EXAMPLE, SECONDS, write_model
 
 
@@ -45,8 +44,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_pipeline_gets_the_frame_it_was_fitted_on(folder: Path) -> None:
-    model = Model.load(folder)
-    model.self_test()
+    model, manifest = Model.load(folder), Manifest.read(folder)
+    model.self_test(manifest.example, manifest.parity.tolerance)
     table = pa.table(
         {
             "carat weight": [1.5, None, 2.0],
@@ -103,11 +102,14 @@ def test_answers_are_rows_and_far_dates_stay_in_order(folder: Path) -> None:
         {"pipeline": Booster(), "columns": ["carat", "cut", "certified", "sold"]}
     )
     manifest = Manifest.read(folder).model_copy(update={"task": "classification"})
-    run = open_pipeline(manifest, content)
-    far = Packed(np.array([[1.0, 0.0, 1e13], [1.0, 0.0, -1e13]]), np.zeros((2, 1), np.int64))
-    labels, probabilities = run(far)
+    runtime = open_pipeline(manifest, content)
+    assert runtime.gives_probabilities
+    far = {
+        "numeric": np.array([[1.0, 0.0, 1e13], [1.0, 0.0, -1e13]]),
+        "categorical": np.zeros((2, 1), np.int64),
+    }
+    labels, probabilities = runtime.run(far)
     assert labels.tolist() == [0, 0]
-    assert probabilities is not None
     assert probabilities.flags.c_contiguous
     assert probabilities.dtype == np.float64
     years = _frame(far, manifest, ["carat", "cut", "certified", "sold"])["sold"].dt.year

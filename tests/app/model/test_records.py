@@ -1,4 +1,4 @@
-"""JSON rows: `/predict/records` and MLflow's `/invocations`."""
+"""JSON values to packed rows: what is taken, and how each fault is named."""
 
 from typing import Any
 
@@ -118,35 +118,6 @@ def test_missing_columns_and_rows_that_are_none_are_named(client: httpx.Client) 
     ]
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "message"),
-    [
-        (b"", 400, "not JSON"),
-        (b"{", 400, "not JSON"),
-        (b'{"records": [{"carat weight": NaN}]}', 400, "not JSON"),
-        (b'{"records": [{"carat weight": Infinity}]}', 400, "not JSON"),
-        (b'{"records": [{"carat weight": 1e400}]}', 400, "infinity"),
-        (b'{"records": "\xe9"}', 400, "not JSON"),
-        (b"[]", 422, "must be a JSON object"),
-        (b"{}", 422, '"records"'),
-        (b'{"records": {}}', 422, '"records"'),
-        (b'{"records": [], "more": 1}', 422, "no other key"),
-        (b'{"records": []}', 422, "not one row"),
-        (b'{"records": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 413, "larger than"),
-        (b'{"records": ' + b"[" * 5_000 + b"]" * 5_000 + b"}", 400, "not JSON"),
-        (b'{"records": [' + b"null," * 5_000 + b"null]}", 413, "5001 rows"),
-    ],
-)
-def test_body_that_is_none_says_so(
-    client: httpx.Client, body: bytes, status: int, message: str
-) -> None:
-    reply = client.post(
-        "/predict/records", content=body, headers={"content-type": "application/json"}
-    )
-    assert reply.status_code == status
-    assert message in reply.json()["detail"]
-
-
 def test_many_records_keep_their_order_and_row_numbers(client: httpx.Client) -> None:
     records = [{**MISSING, "carat weight": i} for i in range(2_500)]
     reply = client.post("/predict/records", json={"records": records})
@@ -154,61 +125,3 @@ def test_many_records_keep_their_order_and_row_numbers(client: httpx.Client) -> 
     records[2_400]["carat weight"] = "x"
     reply = client.post("/predict/records", json={"records": records})
     assert [error["row"] for error in reply.json()["errors"]] == [2_401]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"dataframe_split": {"columns": [*EXAMPLE], "data": [[*EXAMPLE.values()]]}},
-        {"dataframe_split": {"columns": [*EXAMPLE], "index": [7], "data": [[*EXAMPLE.values()]]}},
-        {"dataframe_records": [EXAMPLE], "params": {"any": 1}},
-        {"instances": [EXAMPLE]},
-        {"inputs": [EXAMPLE]},
-        {"inputs": {key: [value] for key, value in EXAMPLE.items()}},
-    ],
-)
-@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
-def test_mlflow_formats_are_taken(
-    client: httpx.Client, body: dict[str, Any], content_type: str
-) -> None:
-    reply = client.post("/invocations", json=body, headers={"content-type": content_type})
-    assert reply.json()["predictions"] == [ANSWER]
-
-
-def test_mlflow_csv_is_taken(client: httpx.Client) -> None:
-    content = b"carat weight,cut,certified,sold\n1.5,Good,true,2020-01-01\n"
-    reply = client.post("/invocations", content=content, headers={"content-type": "text/csv"})
-    assert reply.json()["predictions"] == [ANSWER]
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ({}, "one of dataframe_split"),
-        ({"dataframe_records": [EXAMPLE], "instances": [EXAMPLE]}, "one of dataframe_split"),
-        ({"dataframe_records": [EXAMPLE], "params": []}, "'params' must be an object"),
-        ({"dataframe_records": EXAMPLE}, "must be a list"),
-        ({"dataframe_split": []}, '"columns"'),
-        ({"dataframe_split": {"columns": [1], "data": []}}, '"columns"'),
-        ({"dataframe_split": {"columns": ["a", "a"], "data": []}}, "more than once"),
-        ({"dataframe_split": {"columns": ["a"], "data": [[1], [1, 2]]}}, "Row 2: is not a list"),
-        ({"inputs": {"a": [1], "b": [1, 2]}}, "all of one length"),
-        ({"inputs": {}}, "all of one length"),
-    ],
-)
-def test_mlflow_body_that_is_none_says_so(
-    client: httpx.Client, body: dict[str, Any], message: str
-) -> None:
-    reply = client.post("/invocations", json=body)
-    assert reply.status_code == 422
-    assert message in reply.json()["detail"]
-
-
-@pytest.mark.parametrize(
-    ("path", "content_type"),
-    [("/predict/records", "text/plain"), ("/invocations", "text/html"), ("/predict", "text/csv")],
-)
-def test_other_content_type_is_refused(client: httpx.Client, path: str, content_type: str) -> None:
-    reply = client.post(path, content=b"{}", headers={"content-type": content_type})
-    assert reply.status_code == 415
-    assert reply.headers["content-type"] == "application/problem+json"

@@ -9,7 +9,8 @@ import onnxruntime
 import pandas as pd
 
 from app.model.manifest import Feature, Kind, Parity, Task
-from stages.onnx_writer import edge_rows, parity, to_onnx
+from stages.deployment.proof import parity
+from stages.onnx_writer import edge_rows, to_onnx
 
 ROWS = 240
 KINDS: dict[str, Kind] = {

@@ -1,4 +1,4 @@
-"""The proof: hard rows, and the measure of a difference."""
+"""Hard rows for the proof."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from app.model.manifest import Feature
-from stages.onnx_writer import edge_rows, parity
+from stages.onnx_writer import edge_rows
 from stages.onnx_writer.convert import thresholds
 from tests.stages.onnx_writer.conftest import PyCaret
 
@@ -75,33 +75,3 @@ def test_edge_rows_leave_out_what_the_pipeline_refuses(
     rows = edge_rows(frame, FEATURES, COLUMNS, pipeline)
     assert not rows.isna().any().any()
     assert {-3.0, 3.0, 0.0} <= set(rows["size"])
-
-
-def test_parity_is_relative_above_one_and_absolute_below() -> None:
-    found = parity(np.array([100.0, 0.0]), np.array([101.0, 0.005]), 0.02)
-    assert (found.rows, found.max_relative, found.tolerance) == (2, 0.01, 0.02)
-
-
-def test_parity_of_small_answers_is_relative_to_their_usual_size() -> None:
-    found = parity(np.array([1e-6, 2e-6, 5e-6]), np.zeros(3), 1e-5)
-    assert found.max_relative == pytest.approx(1)
-    found = parity(np.array([0.0, 0.5, 0.5]), np.array([0.01, 0.5, 0.5]), 1e-5)
-    assert found.max_relative == pytest.approx(0.02)
-
-
-def test_parity_of_missing_answers() -> None:
-    missing, one = np.array([np.nan]), np.array([1.0])
-    assert parity(missing, missing, 1e-9).max_relative == 0
-    assert parity(missing, one, 1e-9).max_relative == np.inf
-    assert parity(one, missing, 1e-9).max_relative == np.inf
-
-
-def test_parity_counts_labels_where_there_are_no_probabilities() -> None:
-    none = np.empty((3, 0))
-    found = parity(none, none, 1e-9, np.array([0, 1, 2]), np.array([0, 2, 1]))
-    assert (found.max_relative, found.mislabelled) == (0.0, 2)
-
-
-def test_parity_refuses_different_shapes() -> None:
-    with pytest.raises(ValueError, match=r"\(2,\), served \(3,\)"):
-        parity(np.zeros(2), np.zeros(3), 1e-9)

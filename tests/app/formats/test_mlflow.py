@@ -1,4 +1,4 @@
-"""MLflow's own client asks this server as it asks `mlflow models serve`."""
+"""MLflow's scoring protocol, and its own client, which asks as it asks `mlflow models serve`."""
 
 import warnings
 from typing import Any
@@ -61,3 +61,51 @@ def test_a_huge_whole_number_beside_nan_is_refused_as_a_value(client: httpx.Clie
     reply = client.post("/invocations", content=body, headers=headers)
     assert reply.status_code == 422
     assert "give a finite JSON number" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_split": {"columns": [*EXAMPLE], "data": [[*EXAMPLE.values()]]}},
+        {"dataframe_split": {"columns": [*EXAMPLE], "index": [7], "data": [[*EXAMPLE.values()]]}},
+        {"dataframe_records": [EXAMPLE], "params": {"any": 1}},
+        {"instances": [EXAMPLE]},
+        {"inputs": [EXAMPLE]},
+        {"inputs": {key: [value] for key, value in EXAMPLE.items()}},
+    ],
+)
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+def test_mlflow_formats_are_taken(
+    client: httpx.Client, body: dict[str, Any], content_type: str
+) -> None:
+    reply = client.post("/invocations", json=body, headers={"content-type": content_type})
+    assert reply.json()["predictions"] == [regression_answer(EXAMPLE)]
+
+
+def test_mlflow_csv_is_taken(client: httpx.Client) -> None:
+    content = b"carat weight,cut,certified,sold\n1.5,Good,true,2020-01-01\n"
+    reply = client.post("/invocations", content=content, headers={"content-type": "text/csv"})
+    assert reply.json()["predictions"] == [regression_answer(EXAMPLE)]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "one of dataframe_split"),
+        ({"dataframe_records": [EXAMPLE], "instances": [EXAMPLE]}, "one of dataframe_split"),
+        ({"dataframe_records": [EXAMPLE], "params": []}, "'params' must be an object"),
+        ({"dataframe_records": EXAMPLE}, "must be a list"),
+        ({"dataframe_split": []}, '"columns"'),
+        ({"dataframe_split": {"columns": [1], "data": []}}, '"columns"'),
+        ({"dataframe_split": {"columns": ["a", "a"], "data": []}}, "more than once"),
+        ({"dataframe_split": {"columns": ["a"], "data": [[1], [1, 2]]}}, "Row 2: is not a list"),
+        ({"inputs": {"a": [1], "b": [1, 2]}}, "all of one length"),
+        ({"inputs": {}}, "all of one length"),
+    ],
+)
+def test_mlflow_body_that_is_none_says_so(
+    client: httpx.Client, body: dict[str, Any], message: str
+) -> None:
+    reply = client.post("/invocations", json=body)
+    assert reply.status_code == 422
+    assert message in reply.json()["detail"]

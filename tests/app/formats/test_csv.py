@@ -1,21 +1,16 @@
-"""Files as people send them: what is taken, and how each fault is named."""
+"""CSV as people send it: what is taken, how each fault is named, and how rows come back."""
 
+import csv
 import io
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
-from app.formats.parquet import read_parquet
-from app.model.manifest import Manifest
-from app.settings import Settings
-from tests.app.conftest import CUT, EXAMPLE, regression_answer, write_model
+from tests.app.conftest import CUT, EXAMPLE, regression_answer
 
+NAMES = "carat weight,cut,certified,sold"
 HEADER = b"carat weight,cut,certified,sold\n"
 GOOD = b"1.5,Good,true,2020-01-01\n"
 ANSWER = regression_answer(EXAMPLE)
@@ -158,91 +153,74 @@ def test_faults_are_named_up_to_a_limit(client: httpx.Client) -> None:
     assert [error["row"] for error in problem["errors"]] == sorted([2, 3, 4, 5, 6, 7] * 3 + [8, 8])
 
 
-def table(**changes: pa.Array) -> bytes:
-    columns = {
-        "carat weight": pa.array([1.5, None]),
-        "cut": pa.array(["Good", None]),
-        "certified": pa.array([True, None]),
-        "sold": pa.array([datetime(2020, 1, 1, tzinfo=UTC), None]),
-        **{name.replace("_", " "): values for name, values in changes.items()},
-    }
-    sink = io.BytesIO()
-    parquet.write_table(pa.table(columns), sink)
-    return sink.getvalue()
-
-
-@pytest.mark.parametrize("name", ["rows.parquet", "rows.pq", "rows.csv"])
-def test_parquet_is_read(client: httpx.Client, name: str) -> None:
-    assert post(client, table(), name).json()["predictions"] == [ANSWER, CUT[4]]
-
-
-@pytest.mark.parametrize(
-    ("column", "values"),
-    [
-        ("carat_weight", pa.array([3, None], pa.int32()).cast(pa.float32())),
-        ("carat_weight", pa.array(["1.5", None])),
-        ("cut", pa.array(["Good", None]).dictionary_encode()),
-        ("cut", pa.array(["Good", None], pa.large_string())),
-        ("certified", pa.array([1, None])),
-        ("certified", pa.array(["True", None])),
-        ("sold", pa.array(["2020-01-01", None])),
-        ("sold", pa.array([datetime(2020, 1, 1), None], pa.timestamp("ms"))),
-        ("sold", pa.array([datetime(2020, 1, 1).date(), None])),
-    ],
-)
-def test_parquet_types_that_mean_the_same_are_taken(
-    client: httpx.Client, column: str, values: pa.Array
-) -> None:
-    expected = [ANSWER, CUT[4]]
-    if pa.types.is_floating(values.type):
-        expected[0] += 150.0
-    assert post(client, table(**{column: values})).json()["predictions"] == expected
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "message"),
-    [
-        ("carat_weight", pa.array([True, None]), "holds bool, which is no number"),
-        ("carat_weight", pa.array([np.inf, None]), "Row 1, column 'carat weight': inf"),
-        ("carat_weight", pa.array([None, "x"]), "Row 2, column 'carat weight': 'x'"),
-        ("certified", pa.array([0, 2]), "Row 2, column 'certified': 2 is neither 0 nor 1"),
-        ("sold", pa.array([1, 2]), "holds int64, which is no date"),
-        ("cut", pa.array([["Good"], None]), "which is no category"),
-    ],
-)
-def test_parquet_fault_is_named(
-    client: httpx.Client, column: str, values: pa.Array, message: str
-) -> None:
-    reply = post(client, table(**{column: values}), "rows.parquet")
-    assert reply.status_code == 422
-    assert message in reply.json()["detail"]
-
-
-def test_parquet_that_unpacks_to_too_much_is_refused(client: httpx.Client) -> None:
-    sink = io.BytesIO()
-    parquet.write_table(pa.table({"a": pa.nulls(5_001, pa.int64())}), sink)
-    missing = post(client, sink.getvalue(), "rows.parquet")
-    assert "are missing" in missing.json()["detail"]
-    rows = 5_001
-    columns = {"carat weight": pa.nulls(rows, pa.float64()), "cut": pa.nulls(rows, pa.string())}
-    columns |= {"certified": pa.nulls(rows, pa.bool_()), "sold": pa.nulls(rows, pa.string())}
-    parquet.write_table(pa.table(columns), sink := io.BytesIO())
-    assert len(sink.getvalue()) < 10_000
-    assert post(client, sink.getvalue()).status_code == 413
-
-
 def test_file_name_is_only_a_name(client: httpx.Client) -> None:
     reply = post(client, HEADER + GOOD, "../../etc/passwd.csv")
     assert reply.json()["predictions"] == [ANSWER]
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_texts_of_parquet_stay_encoded(
-    kind: pa.DataType, settings: Settings, tmp_path: Path
+def rows_with_predictions(client: httpx.Client, content: bytes, query: str = "") -> str:
+    reply = client.post(
+        "/predict" + query, files={"file": ("rows.csv", content)}, headers={"accept": "text/csv"}
+    )
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["content-type"] == "text/csv; charset=utf-8"
+    assert reply.headers["x-model-version"]
+    return reply.text
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (f"{NAMES}\n1.50,Good,true,2020-01-01\n", "1.50,Good,true,2020-01-01"),
+        (f"{NAMES}\r\n1.50,Good,true,2020-01-01", "1.50,Good,true,2020-01-01"),
+        (f'{NAMES}\n"1.50",Good,true,2020-01-01\n', "1.50,Good,true,2020-01-01"),
+        (f"{NAMES}\r1.5,Good,true,2020-01-01\r", "1.5,Good,true,2020-01-01"),
+    ],
+)
+def test_rows_come_back_with_their_predictions(
+    client: httpx.Client, content: str, expected: str
 ) -> None:
-    texts = pa.array(["x" * 10_000] * 500, kind)
-    columns = {name: [value] * 500 for name, value in EXAMPLE.items()}
-    parquet.write_table(pa.table({**columns, "cut": texts}), sink := io.BytesIO())
-    manifest = Manifest.read(write_model(tmp_path / "other"))
-    rows, _ = read_parquet(sink.getvalue(), manifest, settings)
-    assert rows.nbytes < 200_000
+    text = rows_with_predictions(client, content.encode())
+    assert text == f"{NAMES},prediction\n{expected},{ANSWER}\n"
+
+
+def test_cells_with_line_breaks_keep_them(client: httpx.Client) -> None:
+    content = f'note,{NAMES}\n"two\nlines",1.5,Good,true,2020-01-01\n'
+    text = rows_with_predictions(client, content.encode())
+    assert list(csv.reader(io.StringIO(text)))[1] == [
+        "two\nlines", "1.5", "Good", "true", "2020-01-01", str(ANSWER),
+    ]  # fmt: skip
+
+
+def test_taken_name_gets_an_underscore(client: httpx.Client) -> None:
+    text = rows_with_predictions(client, f"prediction,{NAMES}\n9,0,Fair,0,\n".encode())
+    assert text.splitlines() == [f"prediction,{NAMES},prediction_", "9,0,Fair,0,,1.0"]
+
+
+def test_a_long_cell_comes_back(client: httpx.Client) -> None:
+    content = f'note,{NAMES}\n"{"x" * 200_000}",1.5,Good,true,2020-01-01\n'
+    text = rows_with_predictions(client, content.encode())
+    assert text.endswith(f"xx,1.5,Good,true,2020-01-01,{ANSWER}\n")
+
+
+def test_many_rows_keep_their_order(client: httpx.Client) -> None:
+    content = NAMES + "\n" + "".join(f"{i},Fair,0,\n" for i in range(4_900))
+    lines = rows_with_predictions(client, content.encode()).splitlines()[1:]
+    assert lines == [f"{i},Fair,0,,{100.0 * i + 1}" for i in range(4_900)]
+
+
+def test_probabilities_come_as_columns_in_csv(classifier: httpx.Client) -> None:
+    content = f"{NAMES}\n1.5,Good,true,2020-01-01\n".encode()
+    header, row = rows_with_predictions(classifier, content, "?probabilities=true").splitlines()
+    assert header == f"{NAMES},prediction,probability_low,probability_middle,probability_high"
+    label, *probabilities = row.split(",")[4:]
+    assert label == "low"
+    assert sum(map(float, probabilities)) == pytest.approx(1.0)
+
+
+def test_overflow_is_null_and_an_empty_cell(client: httpx.Client) -> None:
+    record = {**EXAMPLE, "carat weight": 1.7e308}
+    reply = client.post("/predict/records", json={"records": [EXAMPLE, record]})
+    assert reply.json()["predictions"] == [ANSWER, None]
+    text = rows_with_predictions(client, f"{NAMES}\n1.7e308,Good,true,2020-01-01\n".encode())
+    assert text.splitlines()[1].endswith("2020-01-01,")

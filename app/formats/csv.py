@@ -1,0 +1,232 @@
+"""CSV: bytes to a typed Arrow table, or the reason why not; and predictions appended to rows."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from app.errors import Problem
+from app.formats.csv_faults import check_quotes, explain, not_utf8
+from app.formats.registry import Bytes, check_names
+from app.model.manifest import Class, Interface
+from app.model.model import Model, Prediction
+from app.model.packing import pack as pack_table
+from app.model.runtime import Packed
+from app.settings import Limits
+
+MAX_HEADER = 1024**2  # bytes
+LONGEST_CELL = 2**31 - 1  # uploads have their own limit; Python's is 131,072
+TEXT = pa.dictionary(pa.int32(), pa.string())
+
+ROWS = 16_384  # written in one go
+SLICE = 1024**2  # bytes split into lines in one go
+
+
+def pack(data: Bytes, model: Model, limits: Limits) -> tuple[Packed, list[str]]:
+    """Read and pack a CSV file; see `app.formats.registry.pack`."""
+    table, ignored = read(data, model.interface, limits)
+    limits.check_rows(table.num_rows)
+    return pack_table(table, model.interface.features), ignored
+
+
+def as_csv(data: Bytes, max_bytes: int) -> Bytes:
+    """Give the file as it is; it was small enough to be received."""
+    return data
+
+
+def read(data: Bytes, interface: Interface, limits: Limits) -> tuple[pa.Table, list[str]]:
+    """Read a CSV file: UTF-8, commas, one header line, `"` quotes.
+
+    Returns:
+        The model's columns, and the names of the others.
+
+    Raises:
+        Problem: the file is not such a CSV, or its columns do not fit the model.
+    """
+    header = read_header(data)
+    ignored = _check_header(header, interface, limits.max_columns)
+    quoted = check_quotes(data)
+    types = {
+        feature.name: pa.float64() if feature.kind == "number" else TEXT
+        for feature in interface.features
+    }
+    try:
+        table = _parse(data, types, interface, quoted)
+        numbers_fit = all(
+            pc.all(pc.is_finite(table.column(name)), min_count=0).as_py()
+            for name, type_ in types.items()
+            if type_ != TEXT
+        )
+    except pa.ArrowInvalid as error:
+        if "conversion error" not in str(error):
+            raise explain(data, error, list(types), quoted) from error
+        numbers_fit = False
+    if not numbers_fit:
+        # Read as texts: then packing can name each cell that is not a number.
+        try:
+            table = _parse(data, dict.fromkeys(types, TEXT), interface, quoted)
+        except pa.ArrowInvalid as error:
+            raise explain(data, error, list(types), quoted) from error
+    return table, ignored
+
+
+def read_header(data: Bytes) -> list[str]:
+    """Read the column names.
+
+    Raises:
+        Problem: there is no header, or it is not UTF-8.
+    """
+    text = bytes(memoryview(data)[:MAX_HEADER]).decode("utf-8", "surrogateescape")
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    try:
+        names = next(filter(None, reader), None)
+    except csv.Error as error:
+        raise Problem("invalid-csv", f"The header line cannot be read: {error}.") from error
+    if names is None:
+        raise Problem("empty-file", "The file is empty. Send a CSV with a header line and rows.")
+    if not all(_is_utf8(name) for name in names):
+        raise not_utf8("the header line")
+    return names
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_header(names: list[str], interface: Interface, max_columns: int) -> list[str]:
+    try:
+        return check_names(names, interface, max_columns)
+    except Problem as problem:
+        if problem.kind == "missing-columns" and len(names) == 1:
+            for delimiter, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+                if delimiter in names[0]:
+                    raise Problem(
+                        "wrong-delimiter",
+                        f"The header line has no commas; its columns look separated by {word}. "
+                        "Save the file with commas.",
+                        errors=problem.errors,
+                    ) from None
+        raise
+
+
+def _parse(
+    data: Bytes, types: dict[str, pa.DataType], interface: Interface, quoted: bool
+) -> pa.Table:
+    return arrow_csv.read_csv(
+        pa.py_buffer(data),
+        parse_options=arrow_csv.ParseOptions(newlines_in_values=quoted),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=types,
+            include_columns=list(types),
+            null_values=["", *interface.missing_values],
+            strings_can_be_null=True,
+        ),
+    )
+
+
+def reply(rows: Bytes, prediction: Prediction, classes: Sequence[Class]) -> list[bytes]:
+    """Append the predictions to the rows of a CSV file.
+
+    The rows stay as they were sent; in a file with quotes, their cells stay. The new
+    columns are `prediction` and, with probabilities, one `probability_<class>` for each
+    class; a name that the file already has gets an underscore. A number that is not finite
+    becomes an empty cell.
+
+    Args:
+        rows: the file.
+        prediction: the answers to its rows.
+        classes: the model's, in the order of the probabilities.
+
+    Returns:
+        The new file, in pieces.
+
+    Raises:
+        Problem: the rows cannot be matched with their predictions.
+    """
+    csv.field_size_limit(LONGEST_CELL)
+    records = _lines(rows) if _one_line_per_row(rows) else _quoted_records(rows)
+    header = next(records)
+    names = next(csv.reader([header.decode("utf-8", "surrogateescape")]))
+    columns = _columns(prediction, classes)
+    new_names = [_record([_unused(name, names)]) for name, _ in columns]
+    pieces = [b",".join([header, *new_names]) + b"\n"]
+    written = 0
+    for start in range(0, len(prediction.values), ROWS):
+        cells = [_cells(values[start : start + ROWS]) for _, values in columns]
+        lines = [b",".join(line) for line in zip(islice(records, ROWS), *cells, strict=False)]
+        written += len(lines)
+        pieces.append(b"\n".join([*lines, b""]))
+    if written != len(prediction.values) or next(records, None) is not None:
+        raise Problem(
+            "invalid-csv",
+            "The lines of the file cannot be told apart safely; ask for JSON, or quote its cells.",
+        )
+    return pieces
+
+
+def _one_line_per_row(data: Bytes) -> bool:
+    return b'"' not in data and b"\n" in data
+
+
+def _lines(data: Bytes) -> Iterator[bytes]:
+    """Give the lines that hold something, without their ends."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start + SLICE) + 1 or len(data)
+        for line in bytes(memoryview(data)[start:end]).split(b"\n"):
+            if record := line.removesuffix(b"\r"):
+                yield record
+        start = end
+
+
+def _quoted_records(data: Bytes) -> Iterator[bytes]:
+    """Give the records of a file whose quoted cells may hold line ends, each written anew."""
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogateescape", newline="")
+    return map(_record, filter(None, csv.reader(text)))
+
+
+def _record(cells: Sequence[str]) -> bytes:
+    """Write one record, without a line's end."""
+    line = io.StringIO()
+    # The writer quotes a cell that holds a character of its line end, so it needs both.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape")
+
+
+def _columns(
+    prediction: Prediction, classes: Sequence[Class]
+) -> list[tuple[str, np.ndarray[Any, Any]]]:
+    columns = [("prediction", prediction.values)]
+    if prediction.probabilities is not None:
+        names = [f"probability_{_text(label)}" for label in classes]
+        columns += zip(names, prediction.probabilities.T, strict=True)
+    return columns
+
+
+def _unused(name: str, names: Sequence[str]) -> str:
+    while name in names:
+        name += "_"
+    return name
+
+
+def _cells(values: np.ndarray[Any, Any]) -> list[bytes]:
+    if values.dtype == np.float64:
+        numbers = orjson.dumps(values.tolist())[1:-1].replace(b"null", b"")
+        return numbers.split(b",")
+    cell_of = {label: _record([_text(label)]) for label in set(values.tolist())}
+    return [cell_of[label] for label in values.tolist()]
+
+
+def _text(label: object) -> str:
+    return str(label).lower() if isinstance(label, bool) else str(label)

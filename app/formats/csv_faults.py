@@ -1,0 +1,106 @@
+"""What is wrong with a CSV file, and where: for people who must mend it."""
+
+import codecs
+import contextlib
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from app.errors import MAX_ERRORS, Problem, quote
+from app.formats.registry import Bytes
+
+SLICE = 4 * 1024**2  # bytes searched in one go, so that no other thread waits long
+
+
+def check_quotes(data: Bytes) -> bool:
+    """Tell whether a file has quotes.
+
+    Raises:
+        Problem: a quoted cell never ends; it would take the rows after it into itself.
+    """
+    count = sum(data.count(b'"', start, start + SLICE) for start in range(0, len(data), SLICE))
+    if count % 2:
+        reader = csv.reader(_lines(data), strict=True)
+        try:
+            for _ in reader:
+                pass
+        except csv.Error as error:
+            raise Problem(
+                "invalid-csv", f"Line {reader.line_num}: the quotes are wrong: {error}."
+            ) from error
+    return count > 0
+
+
+def _lines(data: Bytes) -> Iterator[str]:
+    for line in io.BytesIO(data):
+        yield line.decode("utf-8", "surrogateescape")
+
+
+def explain(data: Bytes, error: pa.ArrowInvalid, columns: Sequence[str], quoted: bool) -> Problem:
+    """Say what Arrow could not read.
+
+    Args:
+        data: the file.
+        error: what Arrow said of it.
+        columns: the names that it was to read.
+        quoted: whether the file has quotes.
+    """
+    if "UTF8" in str(error):
+        return not_utf8(f"line {_undecodable_line(data)}")
+    errors = _rows_of_wrong_length(data, columns, quoted) if "Expected" in str(error) else []
+    if errors:
+        first = errors[0]
+        return Problem("invalid-csv", f"Row {first['row']} {first['detail']}.", errors=errors)
+    if "straddling" in str(error):
+        return Problem("invalid-csv", "A row is longer than 1 MiB, or a quote is never closed.")
+    return Problem("invalid-csv", f"The file cannot be read as CSV: {quote(str(error), 200)}.")
+
+
+def not_utf8(place: str) -> Problem:
+    """Say that a file is in another encoding, and where that shows."""
+    return Problem(
+        "not-utf-8", f"The file is not UTF-8: see {place}. Save it in the encoding UTF-8."
+    )
+
+
+def _rows_of_wrong_length(
+    data: Bytes, columns: Sequence[str], quoted: bool
+) -> list[dict[str, Any]]:
+    """Name the first rows that have more or fewer cells than the header."""
+    errors: list[dict[str, Any]] = []
+
+    def note(row: Any) -> str:
+        detail = f"has {row.actual_columns} cells, the header has {row.expected_columns}"
+        # Arrow counts the header as row 1.
+        errors.append({"row": row.number - 1, "detail": detail})
+        return "skip" if len(errors) < MAX_ERRORS else "error"
+
+    # Arrow raises once `note` has answered "error": then there are enough.
+    with contextlib.suppress(pa.ArrowInvalid):
+        arrow_csv.read_csv(
+            pa.py_buffer(data),
+            read_options=arrow_csv.ReadOptions(use_threads=False),
+            parse_options=arrow_csv.ParseOptions(
+                newlines_in_values=quoted, invalid_row_handler=note
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=list(columns), column_types=dict.fromkeys(columns, pa.binary())
+            ),
+        )
+    return errors
+
+
+def _undecodable_line(data: Bytes) -> int:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line = 1
+    for number, row in enumerate(io.BytesIO(data), 1):
+        line = number
+        try:
+            decoder.decode(row)
+        except UnicodeDecodeError:
+            break
+    return line
