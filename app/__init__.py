@@ -1,1 +1,15 @@
-"""The prediction service: reads the locked model version from S3 and answers over HTTP."""
+"""The prediction service: reads the locked model version from S3 and answers over HTTP.
+
+Rooms, and the one way in which imports run: each line imports only from the lines above it.
+
+    errors                 what callers are told
+    settings               the environment's variables, and the limits of one request
+    model                  what was deployed: its files, its arithmetic, its packed rows
+    formats                bytes to packed rows, and predictions to bytes
+    operations             the model in service and its replacement; log, metrics, memory
+    http                   routes, and what surrounds each request
+    main, __main__         the application, and the server that runs it
+
+`model` takes nothing from `settings` when it runs: MLflow stores this package beside a model and
+installs few of its requirements.
+"""

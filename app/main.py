@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.router.routes[:0] = ROUTES
     app.openapi = lambda: document(  # type: ignore[method-assign]
-        app.state.service.in_service, app.state.service.settings
+        app.state.service.in_service, GUARDED if app.state.service.key else frozenset()
     )
     app.add_exception_handler(HTTPException, framework_problem)
     routes = frozenset(

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.errors import Problem
+from app.formats.registry import FILES
 from app.http.service import Service
 from app.model.manifest import Manifest
 from app.model.model import Model
@@ -24,7 +25,11 @@ POLICY = (
 
 async def page(request: Request) -> Response:
     """A page to try the model with."""
-    return HTMLResponse(PAGE.read_bytes(), headers={"Content-Security-Policy": POLICY})
+    text = PAGE.read_text()
+    text = text.replace("FILE_FORMATS", ", ".join(source.name for source in FILES))
+    suffixes = ",".join(suffix for source in FILES for suffix in source.suffixes)
+    text = text.replace("FILE_SUFFIXES", suffixes)
+    return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
 
 
 async def live(request: Request) -> Response:

@@ -10,7 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from app.errors import MAX_ERRORS
 from app.model.manifest import Manifest
 from app.settings import Settings
 from tests.app.conftest import EXAMPLE, publish, serve, write_model
@@ -39,6 +41,32 @@ def test_schema_is_the_models_own(client: httpx.Client) -> None:
     body = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
     (example,) = body["application/json"]["schema"]["examples"]
     assert client.post("/invocations", json=example).status_code == 200
+
+
+def test_schema_names_the_formats_and_the_limit_of_errors(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    body = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
+    files = {"text/csv", "application/vnd.apache.parquet"}
+    assert set(body) == {"application/json", *files}
+    form = document["paths"]["/predict"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    assert set(form["encoding"]["file"]["contentType"].split(", ")) == files
+    errors = document["components"]["schemas"]["Problem"]["properties"]["errors"]
+    assert errors["maxItems"] == MAX_ERRORS
+    assert "x-problems" not in json.dumps(document)
+
+
+def test_schema_asks_for_the_key_where_the_server_has_one(
+    settings: Settings, tmp_path: Path
+) -> None:
+    publish(write_model(tmp_path / "model"), settings.model_cache, settings.lock_file)
+    for key, expected in ((None, False), (SecretStr("key"), True)):
+        with serve(settings.model_copy(update={"api_key": key})) as client:
+            paths = client.get("/openapi.json").json()["paths"]
+        for path in ("/predict", "/predict/records", "/invocations"):
+            assert ("security" in paths[path]["post"]) is expected
+            assert ("401" in paths[path]["post"]["responses"]) is expected
+        assert "security" in paths["/reload"]["post"]
+        assert "security" not in paths["/model"]["get"]
 
 
 def test_schemathesis_finds_nothing(classifier: httpx.Client, tmp_path: Path) -> None:
@@ -141,6 +169,8 @@ def test_page_stands_alone(client: httpx.Client) -> None:
     assert not re.findall(r"""(?:src|href)=["'](?!data:|docs)[^"']+""", reply.text)
     assert "http://" not in reply.text
     assert "https://" not in reply.text
+    assert 'accept=".csv,.parquet,.pq"' in reply.text
+    assert "FILE_" not in reply.text
     # Each name that the script looks up is there once.
     used = set(re.findall(r'\$\("([a-z]+)"\)', reply.text))
     assert used
