@@ -1,9 +1,9 @@
-"""What the service tells a caller when it cannot answer: one family, one shape (RFC 9457)."""
+"""What a caller is told when there is no answer: always a `Problem`, as RFC 9457 describes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Faults that one answer names; a file of a million rows may have a million.
+# Faults that are named at most; a file of a million rows may have a million.
 MAX_ERRORS = 20
 
 

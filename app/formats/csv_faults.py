@@ -1,4 +1,4 @@
-"""What is wrong with a CSV file, and where: for people who must mend it."""
+"""What is wrong with a CSV file, and where: for people who must repair it."""
 
 import codecs
 import contextlib

@@ -71,7 +71,8 @@ PARQUET = Format(
 )
 JSON = Format("JSON", "app.formats.json", ("application/json",), (".json",))
 
-# Tables as files. JSON records have routes and a limit of their own: they take more memory.
+# What may be sent as a file. JSON has routes and a limit of its own: to parse it takes more
+# memory, and stops all other threads.
 FILES = (CSV, PARQUET)
 
 # How files begin that people send by mistake, and what to do with them.

@@ -20,7 +20,7 @@ from app.operations import log, metrics
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-# The client went away; no status reaches it, so nginx's number for it goes to the log.
+# For the log, when the client went away and no status can reach it: nginx's number for that.
 CLIENT_CLOSED = 499
 
 
@@ -33,7 +33,7 @@ class Trace:
 
 
 class Observe:
-    """ASGI middleware; says nothing of what clients sent, save counts and sizes.
+    """ASGI middleware; of what clients sent it records counts and sizes alone.
 
     Args:
         app: what it wraps.
@@ -54,7 +54,7 @@ class Observe:
         self._routes = routes
         self._guarded = guarded
         self._direct = direct
-        # Looking a labelled metric up costs more than counting.
+        # Kept, since to look a labelled metric up takes longer than to count.
         self._requests: dict[tuple[str, int], Counter] = {}
         self._latency: dict[str, Histogram] = {}
         self._rows: dict[str, Counter] = {}

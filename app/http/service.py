@@ -11,7 +11,7 @@ from app.operations import log, memory
 from app.operations.takeover import ModelInService
 from app.settings import Settings
 
-# Imports hold the interpreter; the first answers come before them.
+# An import stops all threads for a moment; the first requests are answered before it.
 WARM_UP_SECONDS = 1.0
 
 

@@ -77,7 +77,7 @@ class Example(Contract):
 
 
 class Interface(Contract):
-    """What goes in and what comes out, and the file that does it: all that a model runs by.
+    """What a model reads, what it answers, and its file: all that is needed to run it.
 
     Attributes:
         name: the model's name (`base.name`).
@@ -104,7 +104,7 @@ class Interface(Contract):
 
 
 class Manifest(Interface):
-    """`manifest.json`: the interface, and what is to be known of the model beside it.
+    """`manifest.json`: the interface, and where the model comes from and how good it is.
 
     Attributes:
         metrics: the holdout metrics.

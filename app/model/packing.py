@@ -46,7 +46,7 @@ def pack(table: pa.Table, features: Sequence[Feature]) -> Packed:
             try:
                 array[:, index], faults = _PACKERS[feature.kind](column, feature)
             except pa.ArrowException as error:
-                detail = f"holds {column.type}, which is no {feature.kind}"
+                detail = f"has type {column.type}, which cannot be read as a {feature.kind}"
                 raise Problem(
                     "invalid-type",
                     f"Column {quote(feature.name)} {detail}.",
@@ -68,10 +68,10 @@ def _number(column: pa.ChunkedArray, feature: Feature) -> Column:
         return values, _faults(np.isinf(values), column, "is not a finite number")
     trimmed = pc.utf8_trim(texts, " \t")
     fits = pc.match_substring_regex(trimmed, NUMBER)
-    verdict = floats(fits)  # NaN where there is no text
+    is_number = floats(fits)  # 1 or 0; NaN where there is no text
     values = np.full(len(column), np.nan)
-    values[verdict == 1] = floats(trimmed.filter(fits).cast(pa.float64()))
-    return values, _faults((verdict == 0) | np.isinf(values), texts, "is not a finite number")
+    values[is_number == 1] = floats(trimmed.filter(fits).cast(pa.float64()))
+    return values, _faults((is_number == 0) | np.isinf(values), texts, "is not a finite number")
 
 
 def _boolean(column: pa.ChunkedArray, feature: Feature) -> Column:
@@ -102,11 +102,11 @@ def _date(column: pa.ChunkedArray, feature: Feature) -> Column:
 def _category(column: pa.ChunkedArray, feature: Feature) -> Column:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     _require(not (pa.types.is_nested(kind) or pa.types.is_binary(kind)))
-    known = {text: code for code, text in enumerate(feature.categories)}
-    unseen, missing = len(known), len(known) + 1
+    codes = {text: code for code, text in enumerate(feature.categories)}
+    unseen, missing = len(codes), len(codes) + 1
     texts, positions = _encode(column)
-    code_of = [missing if text is None else known.get(text, unseen) for text in texts]
-    return np.array([*code_of, missing])[positions], []
+    code_of_position = [missing if text is None else codes.get(text, unseen) for text in texts]
+    return np.array([*code_of_position, missing])[positions], []
 
 
 _PACKERS: dict[str, Callable[[pa.ChunkedArray, Feature], Column]] = {
@@ -175,7 +175,7 @@ def _seconds(column: pa.ChunkedArray) -> Floats:
 
 
 # Arrow's own ways to NumPy and back import pandas where it is installed: half a second and
-# 45 MB that nothing here needs. So the arrays' memory is looked at directly.
+# 45 MB that nothing here needs. So the functions below read the arrays' memory directly.
 
 
 def floats(column: pa.ChunkedArray) -> Floats:

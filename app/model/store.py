@@ -129,9 +129,9 @@ def verify(folder: Path) -> None:
 
 
 def _discard(folder: Path) -> None:
-    grave = Path(tempfile.mkdtemp(prefix=".discarded.", dir=folder.parent))
-    folder.rename(grave / folder.name)
-    shutil.rmtree(grave)
+    discarded = Path(tempfile.mkdtemp(prefix=".discarded.", dir=folder.parent))
+    folder.rename(discarded / folder.name)
+    shutil.rmtree(discarded)
 
 
 def _pull(version: str, folder: Path, settings: "Settings") -> None:
@@ -159,10 +159,10 @@ def _entries(listing: bytes, version: str) -> list[tuple[PurePosixPath, str]]:
 
 
 def _check(content: bytes, md5: str, name: str) -> None:
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != md5:
+    actual = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if actual != md5:
         raise StoreError(
-            f"{name} has md5 {found} instead of {md5}: it was changed after it was pushed. "
+            f"{name} has md5 {actual} instead of {md5}: it was changed after it was pushed. "
             "Remove that object or file, then `dvc push` again."
         )
 

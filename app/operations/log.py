@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import orjson
 
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
-# Lines of requests wait for each other: writing each one out would cost more than its answer.
-PATIENCE_SECONDS = 0.1
+# Lines of requests are written together: to write each one alone would take longer than to
+# answer its request.
+DELAY_SECONDS = 0.1
 
 _waiting: list[bytes] = []
 
@@ -22,7 +23,7 @@ def write(event: str, **fields: object) -> None:
 def write_soon(event: str, **fields: object) -> None:
     """Write one line a moment later; call it from an event loop, and `flush` at its end."""
     if not _waiting:
-        asyncio.get_running_loop().call_later(PATIENCE_SECONDS, flush)
+        asyncio.get_running_loop().call_later(DELAY_SECONDS, flush)
     _waiting.append(_line(event, fields))
 
 

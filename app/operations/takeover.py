@@ -68,7 +68,7 @@ class ModelInService:
             try:
                 loaded = await asyncio.to_thread(self._load)
             except Exception as error:
-                # Whatever it was, the old model must go on: so nothing may pass here.
+                # Whatever it was, the old model must stay in service: every error is caught here.
                 self._failed(error)
                 return False
             self.failure = None
@@ -76,8 +76,8 @@ class ModelInService:
                 return False
             model, manifest = loaded
             previous, self.current, self.manifest = self.current, model, manifest
-        # The collector need never look at the model's objects again; what loading left over
-        # goes back to the system.
+        # The garbage collector need not look at the model's objects again; memory that only
+        # loading needed goes back to the system.
         gc.collect()
         gc.freeze()
         memory.release()

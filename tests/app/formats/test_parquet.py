@@ -68,12 +68,12 @@ def test_parquet_types_that_mean_the_same_are_taken(
 @pytest.mark.parametrize(
     ("column", "values", "message"),
     [
-        ("carat_weight", pa.array([True, None]), "holds bool, which is no number"),
+        ("carat_weight", pa.array([True, None]), "has type bool, which cannot be read as a number"),
         ("carat_weight", pa.array([np.inf, None]), "Row 1, column 'carat weight': inf"),
         ("carat_weight", pa.array([None, "x"]), "Row 2, column 'carat weight': 'x'"),
         ("certified", pa.array([0, 2]), "Row 2, column 'certified': 2 is neither 0 nor 1"),
-        ("sold", pa.array([1, 2]), "holds int64, which is no date"),
-        ("cut", pa.array([["Good"], None]), "which is no category"),
+        ("sold", pa.array([1, 2]), "has type int64, which cannot be read as a date"),
+        ("cut", pa.array([["Good"], None]), "which cannot be read as a category"),
     ],
 )
 def test_parquet_fault_is_named(
