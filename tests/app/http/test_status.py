@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.errors import MAX_ERRORS
+from app.formats.registry import FILES
 from app.model.manifest import Manifest
 from app.settings import Settings
 from tests.app.conftest import EXAMPLE, publish, serve, write_model
@@ -46,7 +47,8 @@ def test_schema_is_the_models_own(client: httpx.Client) -> None:
 def test_schema_names_the_formats_and_the_limit_of_errors(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     body = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
-    files = {"text/csv", "application/vnd.apache.parquet"}
+    files = {source.media_types[0] for source in FILES}
+    assert "text/csv" in files
     assert set(body) == {"application/json", *files}
     form = document["paths"]["/predict"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert set(form["encoding"]["file"]["contentType"].split(", ")) == files
@@ -169,7 +171,10 @@ def test_page_stands_alone(client: httpx.Client) -> None:
     assert not re.findall(r"""(?:src|href)=["'](?!data:|docs)[^"']+""", reply.text)
     assert "http://" not in reply.text
     assert "https://" not in reply.text
-    assert 'accept=".csv,.parquet,.pq"' in reply.text
+    assert (
+        f'accept="{",".join(suffix for source in FILES for suffix in source.suffixes)}"'
+        in reply.text
+    )
     assert "FILE_" not in reply.text
     # Each name that the script looks up is there once.
     used = set(re.findall(r'\$\("([a-z]+)"\)', reply.text))
