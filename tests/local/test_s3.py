@@ -124,17 +124,19 @@ def test_http_gives_nothing_and_takes_nothing_without_a_key(server: Server) -> N
         "/stats/disk",
     ]
     asked = 0
+    client = httpx.Client(follow_redirects=True)
     for port in filter(server.speaks_http, server.ports()):
         for path in paths:
             url = f"http://127.0.0.1:{port}{path}"
             for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
                 files = {"file": b"stranger"} if method in {"PUT", "POST"} else None
-                reply = httpx.request(method, url, files=files, follow_redirects=True)
+                reply = client.request(method, url, files=files)
                 assert CONTENT not in reply.content, (method, url)
                 assert "Authorization" not in reply.headers, (method, url)
                 if method in {"PUT", "POST", "DELETE"}:
                     assert reply.status_code >= 400, (method, url, reply.text)
                 asked += 1
+    client.close()
     assert asked == 4 * len(paths) * 5  # S3, master, volume, filer
     objects = s3_client(server.client.environment())
     assert [one["Key"] for one in objects.list_objects_v2(Bucket="vault")["Contents"]] == ["key"]
