@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.workspace import workspace_argument
-from local import services
+from local import processes, services
 
 STAGE = re.compile(r"Running stage '(.+)':")
 
@@ -44,21 +44,21 @@ def measure(root: Path, folder: Path) -> dict[str, Any]:
     clone = folder / "clone"
     run(["git", "clone", "--quiet", str(root), str(clone)], folder, os.environ)
     shutil.copytree(root / "data", clone / "data")
-    port = services.free_port()
+    port = processes.free_port()
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
     }
-    started, log = services.start_mlflow(folder, port, str(folder / "artifacts"), {})
+    service = services.start_mlflow(folder, port, str(folder / "artifacts"), {})
     try:
-        services.wait(started, f"{environment['MLFLOW_TRACKING_URI']}/health", log)
+        processes.wait(service, f"{environment['MLFLOW_TRACKING_URI']}/health")
         plain = [sys.executable, "-m", "benchmarks.plain", str(clone), str(folder / "pipeline")]
         plain_seconds, _ = run(plain, clone, environment)
         one_job_seconds, _ = run([*plain, "--n-jobs", "1"], clone, environment)
         repro_seconds, stages = run(["dvc", "repro", "--force"], clone, environment)
     finally:
-        services.stop(started)
+        processes.stop(service)
     return {
         "benchmark": "pipeline",
         "cores": len(os.sched_getaffinity(0)),

@@ -16,7 +16,7 @@ import psutil
 
 from benchmarks.connection import Call
 from benchmarks.workspace import Workspace
-from local import services
+from local import processes
 
 APP = Path(__file__).parents[1] / "app"
 START_SECONDS = 120
@@ -59,7 +59,7 @@ class Server:
 @contextmanager
 def floor(workspace: Workspace, folder: Path, kind: str = "floor") -> Iterator[Server]:
     """A bare FastAPI application of `benchmarks.peers`."""
-    port = services.free_port()
+    port = processes.free_port()
     command = _peer(kind, workspace, port)
     row = Call(f"http://127.0.0.1:{port}/predict/records", _records(workspace))
     with _running(kind, command, folder, row) as server:
@@ -69,7 +69,7 @@ def floor(workspace: Workspace, folder: Path, kind: str = "floor") -> Iterator[S
 @contextmanager
 def tutorial(workspace: Workspace, folder: Path) -> Iterator[Server]:
     """PyCaret's `predict_model` behind FastAPI."""
-    port = services.free_port()
+    port = processes.free_port()
     command = _peer("tutorial", workspace, port)
     body = _records(workspace, workspace.columns)
     row = Call(f"http://127.0.0.1:{port}/predict/records", body)
@@ -90,7 +90,7 @@ def mlflow(workspace: Workspace, folder: Path) -> Iterator[Server]:
         serialization_format="cloudpickle",
         pip_requirements=[],  # it runs in this environment
     )
-    port = services.free_port()
+    port = processes.free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", f"--model-uri={saved}"]
     command += ["--env-manager=local", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
     body = orjson.dumps({"dataframe_records": [workspace.record(workspace.columns)]})
@@ -118,7 +118,7 @@ def ours(
             pulled.
         environment: settings beside the necessary ones.
     """
-    port = services.free_port()
+    port = processes.free_port()
     given = environment or {}
     settings = {
         "SERVE_PORT": str(port),
@@ -158,19 +158,19 @@ def _running(
         environment["PYCARET_CUSTOM_LOGGING_PATH"] = os.devnull  # else ./logs.log
     log = folder / f"{name}.log"
     begun = time.perf_counter()
-    started = services.launch(name, command, environment, log, cwd)
+    service = processes.launch(name, command, environment, log, cwd)
     try:
-        _wait(started, row, log)
-        yield Server(row, time.perf_counter() - begun, psutil.Process(started.pid))
+        process = _wait(service, row)
+        yield Server(row, time.perf_counter() - begun, process)
     finally:
-        services.stop(started)
+        processes.stop(service)
 
 
-def _wait(started: services.Started, row: Call, log: Path) -> None:
-    """Ask for one row until it is answered.
+def _wait(service: processes.Service, row: Call) -> psutil.Process:
+    """Ask for one row until it is answered; the service's first process.
 
     Raises:
-        services.ServiceError: the answer is an error, or does not come.
+        processes.ServiceError: the answer is an error, or does not come.
     """
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -178,14 +178,13 @@ def _wait(started: services.Started, row: Call, log: Path) -> None:
             status, body = post(row)
         except OSError as error:  # not listening yet
             status, body = 0, str(error).encode()
-        if status == 200:
-            return
-        process = started.process()
-        dead = process is None or process.status() == psutil.STATUS_ZOMBIE
-        if status or dead or time.monotonic() > deadline:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise services.ServiceError(
-                f"The {started.name} server {'ended' if dead else 'gives no answer'}: "
+        process = service.first()
+        if status == 200 and process is not None:
+            return process
+        if status or process is None or time.monotonic() > deadline:
+            tail = "\n".join(service.log.read_text(errors="replace").splitlines()[-15:])
+            raise processes.ServiceError(
+                f"The {service.name} server {'gives no answer' if process else 'ended'}: "
                 f"{status} {body[:300]!r}. The end of its log:\n{tail}"
             )
         time.sleep(POLL_SECONDS)

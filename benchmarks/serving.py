@@ -20,7 +20,8 @@ from benchmarks import in_process, load, servers, versions
 from benchmarks.connection import Call
 from benchmarks.servers import Server
 from benchmarks.workspace import Workspace, workspace_argument
-from local import services
+from local import processes
+from local import s3 as local_s3
 
 CONNECTIONS = 16
 UPLOADS = 5
@@ -176,7 +177,7 @@ def upload(table: Call) -> float:
 def cold_starts(workspace: Workspace, folder: Path, version: str) -> dict[str, float]:
     """Median seconds from the start of the service's process to its first answer."""
     empty = folder / "empty"
-    port = servers.neighbouring_ports(services.S3_PORTS)
+    port = servers.neighbouring_ports(local_s3.S3_PORTS)
     s3 = {
         "AWS_ACCESS_KEY_ID": "benchmark",
         "AWS_SECRET_ACCESS_KEY": "benchmark",
@@ -188,17 +189,17 @@ def cold_starts(workspace: Workspace, folder: Path, version: str) -> dict[str, f
     for _ in range(COLD_STARTS):
         with servers.ours(workspace, empty) as server:
             on_disk.append(server.start_seconds)
-    started, log = services.start_s3(folder, port, "benchmark", "benchmark")
+    service = local_s3.start_s3(folder, port, "benchmark", "benchmark")
     try:
-        services.wait(started, f"{s3['AWS_ENDPOINT_URL']}/healthz", log)
-        services.create_bucket("benchmark", s3)
+        processes.wait(service, f"{s3['AWS_ENDPOINT_URL']}/healthz")
+        local_s3.create_bucket("benchmark", s3)
         versions.push(empty / "models" / version, REMOTE, s3)
         for number in range(COLD_STARTS):
             cache = {"SERVE_MODEL_CACHE": str(folder / f"pulled-{number}")}
             with servers.ours(workspace, empty, {**s3, **cache}) as server:
                 pulled.append(server.start_seconds)
     finally:
-        services.stop(started)
+        processes.stop(service)
     return {
         "on_disk_seconds": statistics.median(on_disk),
         "pulled_from_s3_seconds": statistics.median(pulled),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from local.services import s3_client
+from local.s3 import s3_client
 
 
 def publish(folder: Path, cache: Path) -> str:

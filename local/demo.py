@@ -22,7 +22,7 @@ import pandas as pd
 
 from app.model.manifest import MANIFEST
 from app.model.store import locked_version
-from local import sample_table, services
+from local import processes, sample_table, services
 from stages.files import LEADERBOARD, SCHEMA, TEST
 from stages.schema import Schema, read_prepared
 
@@ -46,21 +46,20 @@ def server(folder: Path) -> Iterator[str]:
     """The API in an otherwise empty folder with the code of `app/` and `dvc.lock`; its URL."""
     shutil.copytree("app", folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy("dvc.lock", folder)
-    port = services.free_port()
+    port = processes.free_port()
     environment = {
         **os.environ,
         "SERVE_PORT": str(port),
         "SERVE_MODEL_CACHE": str(folder / "models"),
     }
     command = [sys.executable, "-m", "app"]
-    log = folder / "server.log"
-    started = services.launch("prediction", command, environment, log, cwd=folder)
+    service = processes.launch("prediction", command, environment, folder / "server.log", folder)
     url = f"http://127.0.0.1:{port}"
     try:
-        services.wait(started, f"{url}/ready", log)
+        processes.wait(service, f"{url}/ready")
         yield url
     finally:
-        services.stop(started)
+        processes.stop(service)
 
 
 def ask(url: str, sample: pd.DataFrame) -> dict[str, object]:
@@ -114,7 +113,7 @@ def main() -> None:
     """Command line."""
     try:
         started = services.up(Path.cwd())
-    except services.ServiceError as error:
+    except processes.ServiceError as error:
         sys.exit(str(error))
     try:
         sample_table.main()
@@ -131,8 +130,8 @@ def main() -> None:
             sys.exit(f"The server answers from version {served}, dvc.lock names {version}.")
         summary(version, sample, reply["predictions"])
     finally:
-        for one in started:
-            services.stop(one)
+        for service in started:
+            processes.stop(service)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from local.private_file import write_private
+
 HOOK = "# The project's settings, for every command of this shell"
 
 
@@ -47,12 +49,6 @@ def write_hook(root: Path, activate: Path) -> None:
     text = activate.read_text()
     if HOOK not in text:
         activate.write_text(f'{text}\n{HOOK}\nset -a\n. "{root / ".env"}"\nset +a\n')
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read."""
-    path.touch(mode=0o600)
-    path.write_text(text)
 
 
 def main() -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from local import services
+from local.processes import free_port, stop, wait
+from local.s3 import S3_PORTS, create_bucket, start_s3
+from local.services import start_mlflow
 from stages.params import Params, validate
 
 ROOT = Path(__file__).parents[1]
@@ -57,29 +59,29 @@ def free_ports(count: int) -> int:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """SeaweedFS with one bucket, for the whole session."""
     folder = tmp_path_factory.mktemp("s3")
-    port = free_ports(services.S3_PORTS)
-    started, log = services.start_s3(folder, port, KEY, SECRET)
+    port = free_ports(S3_PORTS)
+    service = start_s3(folder, port, KEY, SECRET)
     server = S3(f"http://127.0.0.1:{port}")
     try:
-        services.wait(started, f"{server.endpoint}/healthz", log)
-        services.create_bucket(BUCKET, server.environment())
+        wait(service, f"{server.endpoint}/healthz")
+        create_bucket(BUCKET, server.environment())
         yield server
     finally:
-        services.stop(started)
+        stop(service)
 
 
 @pytest.fixture(scope="session")
 def mlflow_server(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an MLflow server with SQLite and its artifacts in the tests' S3."""
     folder: Path = tmp_path_factory.mktemp("mlflow")
-    port = services.free_port()
-    started, log = services.start_mlflow(folder, port, f"s3://{s3.bucket}/mlflow", s3.environment())
+    port = free_port()
+    service = start_mlflow(folder, port, f"s3://{s3.bucket}/mlflow", s3.environment())
     url = f"http://127.0.0.1:{port}"
     try:
-        services.wait(started, f"{url}/health", log)
+        wait(service, f"{url}/health")
         yield url
     finally:
-        services.stop(started)
+        stop(service)
 
 
 def params_with(changes: dict[str, Any]) -> Params:

@@ -1,6 +1,7 @@
 """A copy of this repository with a small table of its own, run as a user runs it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,18 @@ def environment(s3: S3, tracking: str) -> dict[str, str]:
     }
 
 
+def dvc_config(s3: S3, prefix: str) -> dict[str, str]:
+    """The committed configuration of DVC with its remote in the tests' S3, and the local one."""
+    committed = (ROOT / ".dvc" / "config").read_text()
+    moved = re.sub(r"url = s3://\S+", f"url = s3://{s3.bucket}/{prefix}", committed)
+    assert moved != committed
+    local = (
+        f"['remote \"s3\"']\n    endpointurl = {s3.endpoint}\n"
+        f"    access_key_id = {s3.key_id}\n    secret_access_key = {s3.secret}\n"
+    )
+    return {"config": moved, "config.local": local}
+
+
 def create(root: Path, s3: S3, tracking: str, prefix: str, table: pd.DataFrame) -> Project:
     """A project over `table`, its DVC remote at `prefix` of the tests' bucket.
 
@@ -96,14 +109,8 @@ def create(root: Path, s3: S3, tracking: str, prefix: str, table: pd.DataFrame) 
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, root / name)
     project = Project(root, environment(s3, tracking))
-    (root / ".dvc" / "config").write_text(
-        "[core]\n    remote = s3\n    analytics = false\n    autostage = true\n"
-        f"['remote \"s3\"']\n    url = s3://{s3.bucket}/{prefix}\n"
-    )
-    (root / ".dvc" / "config.local").write_text(
-        f"['remote \"s3\"']\n    endpointurl = {s3.endpoint}\n"
-        f"    access_key_id = {s3.key_id}\n    secret_access_key = {s3.secret}\n"
-    )
+    for name, text in dvc_config(s3, prefix).items():
+        (root / ".dvc" / name).write_text(text)
     (root / "data").mkdir()
     table.to_csv(root / "data" / "table.csv", index=False)
     project.set(

@@ -1,25 +1,20 @@
+import os
+import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import boto3
-import psutil
+import httpx
 import pytest
 from mlflow.tracking import MlflowClient
 
 from local import services
-from local.services import ServiceError, Started
-from tests.conftest import S3, free_ports
-
-
-@pytest.fixture
-def sleeper(tmp_path: Path) -> Iterator[Started]:
-    started = services.launch(
-        "S3", [sys.executable, "-c", "import time; time.sleep(60)"], {}, tmp_path / "log"
-    )
-    yield started
-    services.stop(started)
+from local.processes import ServiceError, free_port, stop
+from local.s3 import S3_PORTS, s3_client
+from tests.conftest import ROOT, S3, free_ports
 
 
 def write_env(folder: Path, endpoint: str, tracking: str, s3: S3 | None = None) -> None:
@@ -35,16 +30,15 @@ def write_env(folder: Path, endpoint: str, tracking: str, s3: S3 | None = None) 
 
 
 def test_a_taken_port_is_named_with_its_owner(tmp_path: Path) -> None:
-    base = free_ports(services.S3_PORTS)
-    mlflow = f"http://127.0.0.1:{services.free_port()}"
-    write_env(tmp_path, f"http://127.0.0.1:{base}", mlflow)
+    base = free_ports(S3_PORTS)
+    write_env(tmp_path, f"http://127.0.0.1:{base}", f"http://127.0.0.1:{free_port()}")
     with (
         socket.create_server(("127.0.0.1", base + 3)),
         pytest.raises(ServiceError, match=f"Port {base + 3}, .*S3.*process ") as refused,
     ):
         services.up(tmp_path)
     assert "AWS_ENDPOINT_URL" in str(refused.value)
-    assert not (tmp_path / ".local" / "services.json").exists()
+    assert not (tmp_path / ".local" / "logs").exists()
 
 
 def test_services_elsewhere_are_not_ours_to_start(
@@ -62,54 +56,85 @@ def test_mlflow_beside_an_s3_elsewhere_keeps_its_artifacts_there(
     tmp_path: Path, s3: S3, capsys: pytest.CaptureFixture[str]
 ) -> None:
     endpoint = s3.endpoint.replace("127.0.0.1", "localhost")
-    tracking = f"http://127.0.0.1:{services.free_port()}"
+    tracking = f"http://127.0.0.1:{free_port()}"
     write_env(tmp_path, endpoint, tracking, s3)
     started = services.up(tmp_path)
     try:
-        assert [one.name for one in started] == ["MLflow"]
+        assert [service.name for service in started] == ["MLflow"]
         assert f"MLflow answers at {tracking}\n" in capsys.readouterr().out
         assert services.up(tmp_path) == []
         client = MlflowClient(tracking)
         run = client.create_run(client.create_experiment("elsewhere"))
         client.log_text(run.info.run_id, "kept", "note.txt")
     finally:
-        for one in started:
-            services.stop(one)
-    bucket = services.s3_client(s3.environment())
-    (stored,) = bucket.list_objects_v2(
+        for service in started:
+            stop(service)
+    (stored,) = s3_client(s3.environment()).list_objects_v2(
         Bucket=s3.bucket, Prefix=f"mlflow/{run.info.experiment_id}/{run.info.run_id}/"
     )["Contents"]
     assert stored["Key"].endswith("/note.txt")
 
 
+def test_an_mlflow_whose_parent_was_killed_is_replaced(tmp_path: Path) -> None:
+    tracking = f"http://127.0.0.1:{free_port()}"
+    write_env(tmp_path, "", tracking)
+    try:
+        (killed,) = services.up(tmp_path)
+        assert killed.child is not None
+        killed.child.send_signal(signal.SIGKILL)
+        killed.child.wait()
+        orphans = killed.processes()
+        assert orphans
+        (replaced,) = services.up(tmp_path)
+        assert not any(orphan.is_running() for orphan in orphans)
+        assert httpx.get(f"{tracking}/health").status_code == 200
+        assert replaced.child is not None
+        replaced.child.send_signal(signal.SIGKILL)
+        replaced.child.wait()
+    finally:
+        services.down(tmp_path)
+    with socket.create_server(("127.0.0.1", int(tracking.rsplit(":", 1)[1]))):
+        assert replaced.processes() == []
+
+
+def test_two_at_once_start_one_service_which_down_stops(tmp_path: Path) -> None:
+    endpoint = f"http://127.0.0.1:{free_ports(S3_PORTS)}"
+    write_env(tmp_path, endpoint, "")
+    command = [sys.executable, "-m", "local.services"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ups = [
+        subprocess.Popen(
+            [*command, "up"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    s3 = services.service(tmp_path / ".local", "S3")
+    try:
+        outputs = [up.communicate()[0] for up in ups]
+        assert [up.returncode for up in ups] == [0, 0]
+        assert [f"S3 answers at {endpoint}\n" in output for output in outputs] == [True, True]
+        assert len(s3.processes()) == 1
+        done = subprocess.run(
+            [*command, "down"], cwd=tmp_path, env=environment, capture_output=True, check=True
+        )
+        assert done.stdout.decode().splitlines() == ["S3 stopped", "MLflow was not running"]
+        assert s3.processes() == []
+    finally:
+        stop(s3)
+
+
 def test_an_empty_endpoint_is_amazons(monkeypatch: pytest.MonkeyPatch, s3: S3) -> None:
     empty = {**s3.environment(), "AWS_ENDPOINT_URL": ""}
-    assert services.s3_client(empty).meta.endpoint_url.endswith(".amazonaws.com")
+    assert s3_client(empty).meta.endpoint_url.endswith(".amazonaws.com")
     # What MLflow's server does with its environment
     for name, value in empty.items():
         monkeypatch.setenv(name, value)
     assert boto3.client("s3").meta.endpoint_url.endswith(".amazonaws.com")
 
 
-def test_a_server_that_ends_at_once_shows_its_log(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    started = services.launch("S3", [sys.executable, "-c", "exit('no disk')"], {}, log)
-    with pytest.raises(ServiceError, match=r"S3 server ended(.|\n)*no disk"):
-        services.wait(started, "http://127.0.0.1:9/", log)
-
-
-def test_only_listens_on_loopback(s3: object) -> None:
-    weeds = [p for p in psutil.process_iter(["name"]) if p.info["name"] == "weed"]
-    listening = [c for p in weeds for c in p.net_connections("tcp") if c.status == "LISTEN"]
-    assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
-
-
-def test_down_stops_what_up_started_and_nothing_else(tmp_path: Path, sleeper: Started) -> None:
-    state = tmp_path / ".local" / "services.json"
-    state.parent.mkdir()
-    stranger = Started("MLflow", psutil.Process().pid, created=0.0)
-    services.write_state(state, [sleeper, stranger])
-    services.down(tmp_path)
-    assert sleeper.process() is None
-    assert psutil.pid_exists(stranger.pid)
-    assert not state.exists()
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}])
+def test_no_web_page_writes_to_mlflow(mlflow_server: str, headers: dict[str, str]) -> None:
+    create = f"{mlflow_server}/api/2.0/mlflow/experiments/create"
+    assert httpx.post(create, json={"name": "page"}, headers=headers).status_code == 403
+    own = {"name": f"own {time.time_ns()}"}
+    assert httpx.post(create, json=own).status_code == 200
