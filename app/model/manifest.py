@@ -57,8 +57,9 @@ class Feature(Contract):
 class Parity(Contract):
     """How far the served answers are from the fitted pipeline's, over `rows` rows.
 
-    `max_relative` is max |served - fitted| / max(|fitted|, 1) over predictions or
-    probabilities; `mislabelled` counts rows whose class differs (0, or nothing is deployed).
+    `max_relative` bounds max |served - fitted| / max(|fitted|, 1) over predictions or
+    probabilities: 1e-12, 1e-9, 1e-6 or the tolerance, for what is below depends on the
+    processor. `mislabelled` counts rows whose class differs (0, or nothing is deployed).
     """
 
     rows: int

@@ -19,6 +19,8 @@ from app.model.runtime import Arrays, Floats, Packed, Runtime, open_graph
 
 # Rows that one thread scores in one go: enough to be worth it, few enough to share out well.
 ROWS_PER_CALL = 4_096
+# The stored answers of the self-test have nine significant digits.
+STORED_DIGITS = 1e-9
 
 
 class ModelError(Exception):
@@ -155,7 +157,8 @@ class Model:
         return self._near(prediction.probabilities[0], np.array(example.probabilities))
 
     def _near(self, found: npt.NDArray[Any], stored: npt.NDArray[Any]) -> bool:
-        allowed = self.manifest.parity.tolerance * np.maximum(np.abs(stored), 1)
+        tolerance = max(self.manifest.parity.tolerance, STORED_DIGITS)
+        allowed = tolerance * np.maximum(np.abs(stored), 1)
         return bool(np.all(np.abs(found - stored) <= allowed))
 
 
