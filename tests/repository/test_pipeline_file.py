@@ -18,8 +18,6 @@ TRACKING = {
     "stages/deployment/registry.py",
     "stages/deployment/mlflow_model.py",
 }
-# It can stop a stage, but not change what one writes.
-GUARD = "stages/inputs.py"
 
 
 def imported(path: Path) -> set[Path]:
@@ -44,15 +42,15 @@ def imported(path: Path) -> set[Path]:
 def closure(path: Path) -> set[Path]:
     """The module and everything of the project that it imports, directly or not.
 
-    What is only tracking or guard is left out, with all that it alone imports.
+    What is only tracking is left out, with all that it alone imports.
     """
     modules: set[Path] = set()
     todo = {path}
     while todo:
         module = todo.pop()
         modules.add(module)
-        others = {ROOT / name for name in (*TRACKING, GUARD)}
-        todo |= imported(module) - modules - others
+        tracking = {ROOT / name for name in TRACKING}
+        todo |= imported(module) - modules - tracking
     return modules
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.inputs import Inputs
+from stages.__main__ import Inputs
 from tests.conftest import ROOT
 
 # A stage that says when it has begun, and ends when told to
@@ -67,7 +67,7 @@ def test_a_stage_whose_input_changes_while_it_runs_fails_and_names_it(
     folder: Path, edit: bool
 ) -> None:
     (folder / "stages").mkdir()
-    for name in ("__init__", "__main__", "arithmetic", "files", "inputs"):
+    for name in ("__init__", "__main__", "arithmetic", "files"):
         (folder / "stages" / f"{name}.py").symlink_to(ROOT / "stages" / f"{name}.py")
     (folder / "stages" / "prepare.py").write_text(PREPARE)
     with subprocess.Popen(
