@@ -1,6 +1,6 @@
 """Refit on all rows, turn the pipeline into a serving folder, prove that it answers the same.
 
-$ python -m stages.deploy
+$ python -m stages deploy
 
 Reads prepared/, model/candidate/ and reports/metrics.json; writes model/final/pipeline.pkl (the
 refitted PyCaret pipeline, for analysis) and model/serving/ (what the server pulls: the graph and
@@ -15,12 +15,13 @@ import joblib
 import pandas as pd
 import pyarrow as pa
 
-from app.model.manifest import Manifest
+from app.model.manifest import Manifest, Parity
 from app.model.model import Model
+from stages.arithmetic import launch
 from stages.deployment.conversion import convert, describe
 from stages.deployment.example import choose_example
 from stages.deployment.folder import lineage, write
-from stages.deployment.proof import NotProven, prove
+from stages.deployment.proof import NotProven, bounded, prove
 from stages.deployment.registry import Contender, register
 from stages.files import (
     CANDIDATE,
@@ -43,8 +44,8 @@ from stages.training.threads import one_thread
 
 def build(
     params: Params, schema: Schema, train: pd.DataFrame, test: pd.DataFrame
-) -> tuple[Manifest, bytes]:
-    """Refit, convert and prove; the manifest and the file that it describes.
+) -> tuple[Manifest, bytes, Parity]:
+    """Refit, convert and prove; the manifest, the file that it describes, the measured parity.
 
     Raises:
         NotConvertible: a step or the estimator has no exact counterpart in ONNX.
@@ -62,10 +63,10 @@ def build(
         **dict(interface),
         metrics=json.loads(METRICS.read_text())["model"],
         lineage=lineage(params, schema),
-        parity=parity,
+        parity=bounded(parity),
         example=choose_example(model, test, schema),
     )
-    return manifest, content
+    return manifest, content, parity
 
 
 def main() -> None:
@@ -77,38 +78,35 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="pycaret|sklearn|joblib")  # nobody could act on them
     try:
         with one_thread():
-            manifest, content = build(params, schema, train, test)
+            manifest, content, parity = build(params, schema, train, test)
     except (NotConvertible, NotProven) as error:
         sys.exit(f"deploy: {error}")
     write(SERVING, manifest, content)
     metric = params.evaluate.gate.metric
-    log(manifest, Contender(metric, params.deploy.champion, pa.Table.from_pandas(test)))
+    log(manifest, parity, Contender(metric, params.deploy.champion, pa.Table.from_pandas(test)))
     print(
         f"deploy: {manifest.name} {md5(SERVING)}: {len(content) / 1e6:.1f} MB of "
-        f"{manifest.runtime}, within {manifest.parity.max_relative:.1e} of the fitted pipeline on "
-        f"{manifest.parity.rows} rows"
+        f"{manifest.runtime}, within {parity.max_relative:.1e} of the fitted pipeline on "
+        f"{parity.rows} rows"
     )
 
 
-def log(manifest: Manifest, contender: Contender) -> None:
-    """Add the version and its parity to the training's run; mirror it in the registry."""
+def log(manifest: Manifest, parity: Parity, contender: Contender) -> None:
+    """Add the version and its measured parity to the training's run; mirror it in the registry."""
     tracking = Tracking(manifest.name)
     run = tracking.find(md5(CANDIDATE))
     if run is None:
         return
-    parity = {
-        "parity.max_relative": manifest.parity.max_relative,
-        "parity.rows": manifest.parity.rows,
-    }
+    measured = {"parity.max_relative": parity.max_relative, "parity.rows": parity.rows}
     version_tag = {"version_md5": md5(SERVING)}
     step = {"step": "finalize_model", **version_tag}
     finalized = tracking.start("finalize", step, parent=run.info.run_id)
-    tracking.log(finalized, metrics=parity)
+    tracking.log(finalized, metrics=measured)
     tracking.finish(finalized)
-    tracking.log(run.info.run_id, metrics=parity, tags=version_tag)
+    tracking.log(run.info.run_id, metrics=measured, tags=version_tag)
     register(tracking, run, SERVING, md5(SERVING), contender)
     tracking.add_stage(run, "deploy")
 
 
 if __name__ == "__main__":
-    main()
+    launch("-m", "stages", "deploy")

@@ -1,12 +1,11 @@
 """Judge the candidate on the holdout, beside two baselines, and guard the way to deployment.
 
-$ python -m stages.evaluate
+$ python -m stages evaluate
 
 Reads prepared/ and model/candidate/; writes reports/metrics.json and reports/plots/*.csv. Ends
 with an error, and so stops the pipeline, when the candidate misses `evaluate.gate`.
 """
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +13,24 @@ from typing import Any
 import joblib
 import pandas as pd
 
+from stages.arithmetic import launch
 from stages.evaluation.gate import reasons_against
 from stages.evaluation.leakage import IncomparableError, leakage
 from stages.evaluation.plot_images import draw
 from stages.evaluation.plot_tables import validation, write_tables
 from stages.evaluation.report import Report, holdout_report
-from stages.files import CANDIDATE, LEADERBOARD, METRICS, PIPELINE, PLOTS, SCHEMA, TEST, TRAIN, md5
+from stages.files import (
+    CANDIDATE,
+    LEADERBOARD,
+    METRICS,
+    PIPELINE,
+    PLOTS,
+    SCHEMA,
+    TEST,
+    TRAIN,
+    md5,
+    write_report,
+)
 from stages.params import Params, read
 from stages.schema import Schema, read_prepared
 from stages.tracking import Tracking, add_figures, flat
@@ -64,7 +75,7 @@ def main() -> None:
     report |= more
     tables |= further
     write_tables(tables, PLOTS)
-    METRICS.write_text(json.dumps(report, indent=2) + "\n")
+    write_report(METRICS, report)
     log(params.base.name, report, tables, schema)
     show(report)
     if reasons:
@@ -107,4 +118,4 @@ def log(
 
 
 if __name__ == "__main__":
-    main()
+    launch("-m", "stages", "evaluate")

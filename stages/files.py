@@ -1,8 +1,13 @@
-"""The files that stages hand to each other, as `dvc.yaml` declares them, and their md5."""
+"""The files that stages hand to each other, as `dvc.yaml` declares them: paths, md5, numbers."""
 
 import hashlib
 import json
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DATA = Path("data")
 
@@ -21,6 +26,10 @@ PLOTS = Path("reports/plots")
 FINAL = Path("model/final/pipeline.pkl")
 SERVING = Path("model/serving")
 
+# Significant digits of a number in a report; MLflow has them all. The rest depends on the order
+# in which a processor adds, and would change `dvc.lock` for nothing.
+DIGITS = 9
+
 
 def md5(path: Path) -> str:
     """The md5 that `dvc.lock` holds for a file or folder (a folder's ends in `.dir`).
@@ -36,3 +45,35 @@ def md5(path: Path) -> str:
     )
     text = json.dumps(entries, sort_keys=True)
     return hashlib.md5(text.encode()).hexdigest() + ".dir"  # noqa: S324 - DVC's choice
+
+
+def settled(value: float, scale: float = 0.0) -> float:
+    """A number to nine significant digits.
+
+    Args:
+        value: the number.
+        scale: the size of what it is a difference of, where that is larger than itself: the
+            digits are counted from there, so that 1e-14 instead of nothing becomes 0.
+    """
+    size = max(abs(value), scale)
+    if size == 0 or not math.isfinite(size):
+        return value
+    return round(float(value), DIGITS - 1 - math.floor(math.log10(size))) + 0.0  # never -0
+
+
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    """Write nested numbers as JSON, to nine significant digits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_settled(report), indent=2) + "\n")
+
+
+def _settled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _settled(one) for key, one in value.items()}
+    return settled(value) if isinstance(value, float) else value
+
+
+def write_table(path: Path, table: "pd.DataFrame") -> None:
+    """Write a table as CSV, to nine significant digits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False, float_format=f"%.{DIGITS}g")

@@ -1,6 +1,6 @@
 """Check the table, infer its schema, set the holdout aside.
 
-$ python -m stages.prepare
+$ python -m stages prepare
 
 Reads the table of `base.path`; writes prepared/train.parquet, prepared/test.parquet and
 prepared/schema.json.
@@ -9,6 +9,7 @@ prepared/schema.json.
 import sys
 from pathlib import Path
 
+from stages.arithmetic import launch
 from stages.files import DATA, PREPARED, SCHEMA, TEST, TRAIN, md5
 from stages.params import read
 from stages.preparation.checks import check
@@ -39,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch("-m", "stages", "prepare")

@@ -1,6 +1,6 @@
 """Compare the candidate estimators, tune and blend the best, keep the fitted pipeline.
 
-$ python -m stages.train
+$ python -m stages train
 
 Reads prepared/; writes model/candidate/pipeline.pkl (preprocessing and estimator, fitted on the
 training rows) and model/candidate/leaderboard.csv (fold means and deviations).
@@ -12,7 +12,18 @@ from typing import Any
 
 import pandas as pd
 
-from stages.files import CANDIDATE, LEADERBOARD, PIPELINE, PREPARED, SCHEMA, TEST, TRAIN, md5
+from stages.arithmetic import launch
+from stages.files import (
+    CANDIDATE,
+    LEADERBOARD,
+    PIPELINE,
+    PREPARED,
+    SCHEMA,
+    TEST,
+    TRAIN,
+    md5,
+    write_table,
+)
 from stages.params import Params, read
 from stages.schema import Schema, read_prepared
 from stages.tracking import CANDIDATE_TAG, STAGES_TAG, Tracking, flat, lineage_tags
@@ -45,7 +56,7 @@ def main() -> None:
             tracking.finish(run, "FAILED")
             sys.exit(f"train: {error}")
     save(experiment, pipeline, PIPELINE)
-    leaderboard.to_csv(LEADERBOARD, index=False)
+    write_table(LEADERBOARD, leaderboard)
     end_run(tracking, run, leaderboard)
 
 
@@ -79,4 +90,4 @@ def end_run(tracking: Tracking, run: str | None, leaderboard: pd.DataFrame) -> N
 
 
 if __name__ == "__main__":
-    main()
+    launch("-m", "stages", "train")

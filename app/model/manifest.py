@@ -57,8 +57,9 @@ class Feature(Contract):
 class Parity(Contract):
     """How far the served answers are from the fitted pipeline's, over `rows` rows.
 
-    `max_relative` is their largest difference by `app.model.nearness`, which `tolerance` bounds,
-    in the self-test too; `mislabelled` counts rows whose class differs (0, or nothing is
+    `max_relative` bounds their largest difference by `app.model.nearness`: 1e-12, 1e-9, 1e-6 or
+    `tolerance`, for what is below depends on the processor. `tolerance` is the self-test's too.
+    `mislabelled` counts rows whose class differs (0, or nothing is
     deployed).
     """
 

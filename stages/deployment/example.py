@@ -11,6 +11,7 @@ import pandas as pd
 from app.model.manifest import Example
 from app.model.model import Model
 from stages.deployment.proof import as_table
+from stages.files import settled
 from stages.schema import Schema, model_frame
 
 # The self-test's tolerance is relative to the stored answer. Where that is zero by chance, the
@@ -35,10 +36,13 @@ def choose_example(model: Model, holdout: pd.DataFrame, schema: Schema) -> Examp
         chosen = int(np.argmax(size >= SMALL * np.median(size)))
     probabilities = None
     if answers.probabilities is not None:
-        probabilities = tuple(answers.probabilities[chosen].tolist())
+        probabilities = tuple(map(settled, answers.probabilities[chosen].tolist()))
+    prediction = answers.values.tolist()[chosen]
+    if schema.task == "regression":
+        prediction = settled(prediction)
     return Example(
         record=_record(rows.iloc[chosen], schema),
-        prediction=answers.values.tolist()[chosen],
+        prediction=prediction,
         probabilities=probabilities,
     )
 

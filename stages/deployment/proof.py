@@ -14,6 +14,9 @@ from stages.evaluation.metrics import predictions
 from stages.onnx_writer import edge_rows
 from stages.schema import Schema
 
+# The differences are rounding errors, which depend on the processor; a bound does not.
+BOUNDS = (1e-12, 1e-9, 1e-6)
+
 
 class NotProven(Exception):  # noqa: N818 (as NotConvertible)
     """The served model is not the fitted one; the text says how far they are apart."""
@@ -65,6 +68,12 @@ def prove(pipeline: Any, model: Model, X: pd.DataFrame, schema: Schema, toleranc
             "Set deploy.runtime to pycaret to serve the fitted pipeline itself."
         )
     return proof
+
+
+def bounded(proof: Parity) -> Parity:
+    """The parity with the smallest of a few bounds that the differences keep."""
+    bounds = [bound for bound in BOUNDS if proof.max_relative <= bound]
+    return proof.model_copy(update={"max_relative": min([*bounds, proof.tolerance])})
 
 
 def parity(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.inspection import permutation_importance
 
+from stages.files import settled
 from stages.schema import Schema
 
 REPEATS = 3
@@ -43,11 +44,13 @@ def importance(
         n_repeats=repeats,
         random_state=seed,
     )
+    scale = np.abs(result.importances_mean).max()
     table = pd.DataFrame(
         {
             "feature": schema.names,
-            "importance": result.importances_mean,
-            "deviation": result.importances_std,
+            # Before they are sorted: of features without importance, noise would be the order
+            "importance": [settled(mean, scale) for mean in result.importances_mean],
+            "deviation": [settled(deviation, scale) for deviation in result.importances_std],
         }
     )
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)

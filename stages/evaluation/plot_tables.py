@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stages.files import settled, write_table
 from stages.schema import Schema
 
 # Every table is always written, empty where this task or split has no such plot: `dvc plots`
@@ -24,15 +25,16 @@ BINS = 10
 
 def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Write each table of `COLUMNS` as CSV; one that is not given has its header alone."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, columns in COLUMNS.items():
         table = tables.get(name, pd.DataFrame(columns=columns))
-        table[columns].to_csv(folder / f"{name}.csv", index=False)
+        write_table(folder / f"{name}.csv", table[columns])
 
 
 def residuals(actual: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
     """Actual, predicted and their difference, in the target's unit; one row per row."""
-    return pd.DataFrame({"actual": actual, "predicted": predicted, "residual": actual - predicted})
+    sizes = np.maximum(np.abs(actual), np.abs(predicted))
+    differences = map(settled, actual - predicted, sizes)
+    return pd.DataFrame({"actual": actual, "predicted": predicted, "residual": list(differences)})
 
 
 def labels(actual: np.ndarray, predicted: np.ndarray, schema: Schema) -> pd.DataFrame:

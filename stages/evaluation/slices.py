@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from app.model.manifest import Feature, Task
+from stages.files import settled
 from stages.schema import Schema
 
 WORST = 10
@@ -40,7 +41,7 @@ def worst_slices(holdout: pd.DataFrame, errors: np.ndarray, schema: Schema) -> p
             members = rows.tobytes()
             if smallest <= len(rows) < len(holdout) and members not in listed:
                 listed.add(members)
-                error = summary(errors[rows], schema.task)
+                error = settled(summary(errors[rows], schema.task))
                 ratio = error / whole if whole else 1.0
                 slices.append((f"{name} {label}", len(rows), error, ratio))
     table = pd.DataFrame(slices, columns=["slice", "rows", "error", "ratio"])

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stages.files import settled
+
 # What is done with the best estimators, in this order; the last one made is the candidate.
 STEPS = (
     "compare",
@@ -55,7 +57,8 @@ class Leaderboard:
 
     def ranking(self) -> list[int]:
         """Positions of the estimators in the order of their adding, best first."""
-        scores = pd.Series([row[self.sort] for row in self.rows])
+        # Of scores that differ by noise, none is better: the first one added comes first
+        scores = pd.Series([settled(row[self.sort]) for row in self.rows])
         return list(scores.sort_values(ascending=not self.higher_is_better, kind="stable").index)
 
     def table(self) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from sklearn.impute import SimpleImputer
+from sklearn.metrics import get_scorer
 from sklearn.preprocessing import FunctionTransformer
 
 # What a fitted CatBoost model notes of its training that differs between two equal ones.
@@ -32,6 +33,30 @@ def unrounded() -> Iterator[None]:
     """
     with patch("pandas.DataFrame.round", lambda scores, decimals=0: scores):
         yield
+
+
+def score_in_float64(experiment: Any) -> None:
+    """Let every score be computed in float64.
+
+    Symptom: PyCaret keeps targets in float32, and XGBoost answers in it. Then NumPy sums in
+    float32, and takes logarithms in it, which come out otherwise on another processor: the RMSLE
+    by 6e-9.
+    Test: test_experiment.py, scores of float32 answers.
+    End: PyCaret keeps targets in float64, and scikit-learn scores float32 in float64.
+    """
+
+    def in_float64(score: Any) -> Any:
+        # A function in a function travels to other processes whole, without this project
+        def wrapped(actual: Any, predicted: Any, **options: Any) -> Any:
+            pair = (np.asarray(one) for one in (actual, predicted))
+            return score(*(x.astype(float) if x.dtype.kind == "f" else x for x in pair), **options)
+
+        wrapped.__name__ = score.__name__
+        return wrapped
+
+    for metric in experiment._all_metrics.values():
+        metric.scorer = get_scorer(metric.scorer)  # some are names
+        metric.scorer._score_func = in_float64(metric.scorer._score_func)
 
 
 def score_only_what_is_defined(experiment: Any) -> None:

@@ -2,9 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import joblib
 from threadpoolctl import threadpool_limits
+
+from stages import arithmetic
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 SCHEDULER_SECONDS = 10
 
@@ -49,7 +55,29 @@ def cluster(scheduler: str | None) -> Iterator[None]:
         if not client.ncores():
             raise ValueError(
                 f"train.parallel: the Dask scheduler at {scheduler} has no workers. Start one "
-                f"with `dask worker {scheduler} --nthreads 1`."
+                f"with `python -m stages worker {scheduler}`."
             )
+        refuse_other_arithmetic(client, scheduler)
         with joblib.parallel_config("dask"):
             yield
+
+
+def refuse_other_arithmetic(client: "Client", scheduler: str) -> None:
+    """Raise ValueError where a worker does not compute as this process does."""
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(arithmetic)  # workers need the libraries alone
+    try:
+        states = client.run(arithmetic.state)
+    finally:
+        cloudpickle.unregister_pickle_by_value(arithmetic)
+    here = arithmetic.state()
+    for worker, state in states.items():
+        unlike = arithmetic.differences(state, here)
+        if unlike:
+            raise ValueError(
+                f"train.parallel: the Dask worker {worker} does not compute as this process does "
+                f"({unlike}), so the result would depend on where a fold runs. Start it under the "
+                f"same cap: `python -m stages worker {scheduler}`, in this project's folder and "
+                "environment."
+            )

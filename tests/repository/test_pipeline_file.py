@@ -54,10 +54,16 @@ def closure(path: Path) -> set[Path]:
     return modules
 
 
+def code_of(stage: str) -> set[Path]:
+    """The modules of a stage and of what starts it."""
+    folder = ROOT / "stages"
+    return closure(folder / f"{stage}.py") | closure(folder / "__main__.py")
+
+
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_every_imported_module_is_a_dependency(stage: str) -> None:
     declared = {ROOT / dep for dep in PIPELINE[stage]["deps"]}
-    modules = closure(ROOT / "stages" / f"{stage}.py")
+    modules = code_of(stage)
     empty = {
         module
         for module in modules
@@ -73,7 +79,7 @@ def test_every_imported_module_is_a_dependency(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_every_declared_module_is_imported(stage: str) -> None:
-    modules = closure(ROOT / "stages" / f"{stage}.py")
+    modules = code_of(stage)
     code = {dep for dep in PIPELINE[stage]["deps"] if dep.startswith(("stages/", "app/"))}
     used = {
         dep for dep in code if any(ROOT / dep in (module, *module.parents) for module in modules)
@@ -90,6 +96,6 @@ def test_no_stage_depends_on_another_ones_code(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_stage_script_and_params_share_one_word(stage: str) -> None:
-    assert PIPELINE[stage]["cmd"] == f"python -m stages.{stage}"
+    assert PIPELINE[stage]["cmd"] == f"python -m stages {stage}"
     assert PIPELINE[stage]["desc"]
     assert stage in {name.split(".")[0] for name in PIPELINE[stage]["params"]}

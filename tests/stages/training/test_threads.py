@@ -43,6 +43,6 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
 def test_a_cluster_without_workers_is_named() -> None:
     with (
         LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as empty,
-        pytest.raises(ValueError, match=r"has no workers. Start one with `dask worker"),
+        pytest.raises(ValueError, match=r"has no workers. Start one with `python -m stages worker"),
     ):
         fitted("regression", parallel=empty.scheduler_address)

@@ -1,0 +1,106 @@
+"""Run a stage, or a worker for its folds, under the cap of `stages.arithmetic`.
+
+$ python -m stages train
+$ python -m stages worker tcp://10.0.0.1:8786      # a Dask worker for `train.parallel`
+
+A stage whose inputs change while it runs fails: DVC takes their md5 when it has ended, and
+`dvc.lock` would call its outputs those of inputs that it never read.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stages import arithmetic
+from stages.files import md5
+
+STAGES = ("prepare", "train", "evaluate", "deploy")
+PIPELINE = Path("dvc.yaml")
+PARAMS = Path("params.yaml")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser("python -m stages", description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=[*STAGES, "worker"])
+    parser.add_argument("more", nargs=argparse.REMAINDER, help="of `dask worker`: address, options")
+    command = parser.parse_args()
+    if command.what == "worker":
+        arithmetic.launch("-m", "dask", "worker", "--nthreads", "1", *command.more)
+    if command.more:
+        parser.error(f"{command.what} takes no more arguments; params.yaml tells it")
+    if not arithmetic.is_set():
+        arithmetic.launch("-m", "stages", command.what)
+    run(command.what)
+
+
+def run(stage: str) -> None:
+    """Run a stage, and fail where its inputs changed meanwhile."""
+    inputs = Inputs(stage)
+    module = importlib.import_module(f"stages.{stage}")
+    arithmetic.report(stage)
+    module.main()
+    changed = inputs.changed()
+    if changed:
+        sys.exit(
+            f"{stage}: {', '.join(changed)} changed while the stage ran. dvc.lock would say that "
+            "its outputs were made of the new content, so nothing is locked. Run it again."
+        )
+
+
+class Inputs:
+    """The files and parameters that `dvc.yaml` declares for a stage, as they are now."""
+
+    def __init__(self, stage: str) -> None:
+        declared = yaml.safe_load(PIPELINE.read_text())["stages"][stage]
+        self._paths = [Path(path) for path in declared["deps"]]
+        self._keys: list[str] = declared["params"]
+        self._stats = stats(self._paths)
+        self._md5 = {file: md5(file) for file in self._stats}
+        self._values = values(self._keys)
+
+    def changed(self) -> list[str]:
+        """The files, and the keys of params.yaml, whose content is another one by now."""
+        before, now = self._stats, stats(self._paths)
+        touched = [file for file in before | now if before.get(file) != now.get(file)]
+        files = [
+            str(file)
+            for file in touched  # The others need not be read again: a table may have gigabytes
+            if file not in before or file not in now or md5(file) != self._md5[file]
+        ]
+        values_now = values(self._keys)
+        keys = [key for key in self._keys if values_now[key] != self._values[key]]
+        return sorted(files) + [f"{key} in {PARAMS}" for key in keys]
+
+
+def stats(paths: Sequence[Path]) -> dict[Path, tuple[int, int, int]]:
+    """Inode, size and time of change of every file below `paths` that DVC would not ignore."""
+    files = [
+        file
+        for path in paths
+        for file in ([path] if path.is_file() else path.rglob("*"))
+        if file.is_file() and "__pycache__" not in file.parts
+    ]
+    found = {file: file.stat() for file in files}
+    return {file: (one.st_ino, one.st_size, one.st_mtime_ns) for file, one in found.items()}
+
+
+def values(keys: Sequence[str]) -> dict[str, Any]:
+    """What params.yaml says of each dotted key; None where it has no such key."""
+    whole = yaml.safe_load(PARAMS.read_text())
+    told = {}
+    for key in keys:
+        value: Any = whole
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        told[key] = value
+    return told
+
+
+if __name__ == "__main__":
+    main()
