@@ -10,7 +10,7 @@ SYNC := VIRTUAL_ENV=.venv uv pip sync --quiet --compile-bytecode --require-hashe
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup up down data new-data sweep promote rollback history serve test lint bench lock
+.PHONY: help demo setup up down data new-data sweep promote rollback history serve test test-fast lint bench lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -61,8 +61,13 @@ history: setup ## What was promoted and rolled back: version, metrics, when, com
 serve: setup ## The API on 127.0.0.1:8000, from the version locked in dvc.lock
 	@$(ACTIVE) python -m app
 
+# More of pytest's options, say TESTS='--cov' or TESTS='-k sweep'
+TESTS ?=
 test: .venv/installed ## The whole test suite, on ports and in folders of its own
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+
+test-fast: .venv/installed ## The tests of the inner loop: those not marked as slow
+	@$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile $(TESTS)
 
 lint: .venv/installed ## Formatter, linter, type checker, the ways imports may go
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo

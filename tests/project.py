@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,22 @@ class Project:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the work tree; with `check`, a failure shows what it said."""
-        done = subprocess.run(
-            command,
-            cwd=self.root,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert not check or done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
+        # Files, not pipes: `dvc queue start` leaves workers behind that would hold a pipe open
+        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+            code = subprocess.run(
+                command,
+                cwd=self.root,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                check=False,
+                timeout=600,
+            ).returncode
+            output.seek(0)
+            errors.seek(0)
+            done = subprocess.CompletedProcess(command, code, output.read(), errors.read())
+        assert not check or code == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
         return done
 
     def set(self, **changes: Any) -> None:

@@ -51,7 +51,7 @@ def imported(folder: str, apart: Iterable[str] = ()) -> set[str]:
 
 def test_what_only_develops_the_project_does_not_retrain_it() -> None:
     shared = required(ROOT / "requirements-dev.in") & pinned(ROOT / "requirements.txt").keys()
-    assert shared == {"cryptography", "psutil"}  # DVC and Dask need them too
+    assert shared == {"cryptography", "psutil"}  # MLflow and Dask need them too
 
 
 def test_no_stage_depends_on_the_developers_packages() -> None:
