@@ -32,7 +32,7 @@ def test_dvc_yaml_names_files_and_columns_that_are_written(tmp_path: Path) -> No
 
 def test_a_table_that_is_given_is_written(tmp_path: Path) -> None:
     write_tables({"residuals": residuals(np.array([3.0]), np.array([1.0]))}, tmp_path)
-    assert (tmp_path / "residuals.csv").read_text() == "actual,predicted,residual\n3.0,1.0,2.0\n"
+    assert (tmp_path / "residuals.csv").read_text() == "actual,predicted,residual\n3,1,2\n"
     assert (tmp_path / "labels.csv").read_text() == "actual,predicted\n"
 
 
@@ -64,3 +64,8 @@ def test_both_validations_are_beside_each_other() -> None:
     table = validation(report, "group", "rmse")
     assert table["folds"].tolist() == ["group folds", "random folds"]
     assert table["value"].tolist() == [4.0, 3.0]
+
+
+def test_a_residual_is_settled_by_what_it_is_the_difference_of() -> None:
+    table = residuals(np.array([3000.0, 0.3]), np.array([3000.0000000001, 0.1]))
+    assert table["residual"].tolist() == [0.0, 0.2]

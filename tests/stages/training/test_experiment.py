@@ -77,6 +77,15 @@ def test_later_steps_find_numbers_under_safe_names(task: Task) -> None:
     assert names[-2:] == ["feature_selection", "by_rows"]
 
 
+def test_scores_of_float32_answers_are_computed_in_float64() -> None:
+    generator = np.random.default_rng(0)
+    actual = generator.uniform(1, 1000, 500).astype(np.float32)
+    predicted = (actual * generator.uniform(0.9, 1.1, 500)).astype(np.float32)
+    rmsle = nasty("regression")._all_metrics["rmsle"].scorer._score_func
+    logarithms = np.log1p(actual.astype(float)) - np.log1p(predicted.astype(float))
+    assert rmsle(actual, predicted) == pytest.approx(np.sqrt(np.mean(logarithms**2)), rel=1e-14)
+
+
 def test_a_category_may_have_no_value_in_a_fold_and_any_name() -> None:
     rows = pd.DataFrame({"n": np.arange(90.0), "c": np.array([np.nan] * 60 + ["a", "b", "d"] * 10)})
     rows["c"] = rows["c"].replace("nan", np.nan)

@@ -1,15 +1,20 @@
+import subprocess
+import sys
 from collections.abc import Iterator
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
+from stages import arithmetic
+from tests.conftest import ROOT
 from tests.stages.training.test_search import fitted, pytestmark  # noqa: F401 - PyCaret's warnings
 
 
 @pytest.fixture
-def dask() -> Iterator[LocalCluster]:
+def two_workers() -> Iterator[LocalCluster]:
     """A Dask scheduler with two workers, each a process of its own."""
     with LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
@@ -17,8 +22,8 @@ def dask() -> Iterator[LocalCluster]:
         yield started
 
 
-def test_folds_on_a_cluster_give_the_same_result(dask: LocalCluster) -> None:
-    address = dask.scheduler_address
+def test_folds_on_a_cluster_give_the_same_result(two_workers: LocalCluster) -> None:
+    address = two_workers.scheduler_address
     pipeline, board, rows = fitted("regression", blend=2, parallel=address)
     with Client(address) as client:
         computed = client.run_on_scheduler(
@@ -46,3 +51,31 @@ def test_a_cluster_without_workers_is_named() -> None:
         pytest.raises(ValueError, match=r"has no workers. Start one with `python -m stages worker"),
     ):
         fitted("regression", parallel=empty.scheduler_address)
+
+
+def test_a_worker_that_computes_otherwise_is_refused() -> None:
+    older = {"distributed.nanny.pre-spawn-environ": {"OPENBLAS_CORETYPE": "Prescott"}}
+    with (
+        dask.config.set(older),
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as one,
+        pytest.raises(
+            ValueError, match=r"OpenBLAS: Prescott instead of \w+.*`python -m stages worker tcp"
+        ),
+    ):
+        fitted("regression", parallel=one.scheduler_address)
+
+
+def test_a_worker_started_as_told_computes_under_the_cap() -> None:
+    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as empty:
+        command = [sys.executable, "-m", "stages", "worker", empty.scheduler_address, "--no-nanny"]
+        worker = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        try:
+            with Client(empty.scheduler_address) as client:
+                client.wait_for_workers(1, timeout=60)
+                (state,) = client.run(arithmetic.state).values()
+        finally:
+            worker.terminate()
+            worker.wait(30)
+    assert state == arithmetic.STATE
