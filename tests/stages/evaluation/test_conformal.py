@@ -3,8 +3,6 @@ import pytest
 
 from stages.evaluation.conformal import first_half, prediction_interval
 
-GENERATOR = np.random.default_rng(3)
-
 
 def test_the_width_is_the_conformal_quantile_and_the_coverage_is_counted() -> None:
     actual = np.zeros(29)
@@ -20,7 +18,7 @@ def test_the_width_is_the_conformal_quantile_and_the_coverage_is_counted() -> No
 
 
 def test_the_promise_is_kept_where_rows_are_alike() -> None:
-    errors = GENERATOR.standard_t(3, 20_000)
+    errors = np.random.default_rng(3).standard_t(3, 20_000)
     found = prediction_interval(errors, np.zeros(20_000), first_half(np.arange(20_000), seed=1))
     assert found["coverage"] == pytest.approx(0.9, abs=0.01)
 
@@ -32,7 +30,7 @@ def test_no_interval_where_the_half_is_too_small_for_the_level() -> None:
 
 
 def test_no_group_is_on_both_sides() -> None:
-    groups = GENERATOR.integers(0, 30, 600)
+    groups = np.random.default_rng(3).integers(0, 30, 600)
     first = first_half(groups, seed=1)
     assert set(groups[first]) & set(groups[~first]) == set()
     assert 250 < first.sum() < 350

@@ -10,8 +10,6 @@ from stages.evaluation.leakage import IncomparableError, leakage, percent
 from stages.schema import Schema
 from stages.training.folds import honest_folds
 
-GENERATOR = np.random.default_rng(11)
-
 
 def schema(strategy: str, classes: tuple[str, ...] = ()) -> Schema:
     return Schema.model_validate(
@@ -31,9 +29,10 @@ def schema(strategy: str, classes: tuple[str, ...] = ()) -> Schema:
 def families() -> pd.DataFrame:
     """The target is each family's own: only a look at the family's other rows tells it."""
     family = np.repeat(np.arange(20), 10)
-    place, level = GENERATOR.permutation(20), GENERATOR.normal(size=20)
+    generator = np.random.default_rng(11)
+    place, level = generator.permutation(20), generator.normal(size=20)
     frame = pd.DataFrame(
-        {"x": place[family] + GENERATOR.uniform(0, 0.1, 200), "y": level[family], "family": family}
+        {"x": place[family] + generator.uniform(0, 0.1, 200), "y": level[family], "family": family}
     )
     return frame.sample(frac=1, random_state=1, ignore_index=True)
 
