@@ -11,11 +11,12 @@ scored are named in OUTPUT.rejected.csv. Exit status: 0 all rows scored, 3 some 
 import argparse
 import signal
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from app.batch.answers import Options
 from app.batch.parts import STANDARD
-from app.batch.run import run
+from app.batch.run import Result, run
 from app.errors import Problem
 from app.model.model import ModelError
 from app.model.store import StoreError
@@ -34,14 +35,26 @@ def main() -> int:
         probabilities=given.probabilities,
         strict=given.strict,
     )
+    result: Result | None = None
+    status = FAILED
     try:
         result = run(given.input, given.output, options, read_settings())
+        status = _report(result, quiet=given.output == STANDARD)
     except (SettingsError, StoreError, ModelError, Problem, OSError) as error:
         print(error, file=sys.stderr)
-        return FAILED
+    finally:  # also when it is told to stop
+        if given.metrics is not None:
+            from app.batch import metrics  # one event need not wait for it
+
+            metrics.write(given.metrics, result, status)
+    return status
+
+
+def _report(result: Result, *, quiet: bool) -> int:
+    """Say what the run did; give its exit status."""
     for message in result.failures:
         print(message, file=sys.stderr)
-    if given.output != STANDARD:
+    if not quiet:
         print(result.summary(), file=sys.stderr)
     if result.failures:
         return FAILED
@@ -68,6 +81,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--strict", action="store_true", help="fail at the first row that cannot be scored"
+    )
+    parser.add_argument(
+        "--metrics",
+        type=Path,
+        metavar="FILE.prom",
+        help="tell Prometheus of this run, through node_exporter's collector of text files",
     )
     return parser.parse_args()
 

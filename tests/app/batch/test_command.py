@@ -170,3 +170,31 @@ def test_told_to_stop_it_takes_its_drafts_away(folder: Path) -> None:
     process.stdin.close()
     assert process.wait(30) == 1
     assert not list(folder.glob("*out*"))
+
+
+def metrics(path: Path) -> dict[str, float]:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_prometheus_is_told_of_the_run(folder: Path) -> None:
+    (folder / "in.csv").write_text(csv_text(records(3)).replace("row-1,", "row-1,heavy"))
+    begun = time.time()
+    assert batch(folder, "in.csv", "out.csv", "--metrics", "node/batch.prom").returncode == 3
+    told = metrics(folder / "node" / "batch.prom")
+    assert begun <= told.pop("batch_last_run_timestamp_seconds") <= time.time()
+    assert 0 < told.pop("batch_duration_seconds") < 60
+    (version,) = [path.name for path in (folder / "cache").iterdir()]
+    assert told == {
+        "batch_exit_status": 3,
+        "batch_rows": 2,
+        "batch_rejected_rows": 1,
+        "batch_failed_parts": 0,
+        "batch_skipped_parts": 0,
+        f'batch_model_info{{name="tiny",version="{version}"}}': 1,
+    }
+    assert batch(folder, "nothing", "out", "--metrics", "node/batch.prom").returncode == 1
+    assert metrics(folder / "node" / "batch.prom").keys() == {
+        "batch_exit_status",
+        "batch_last_run_timestamp_seconds",
+    }
