@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.storage import Storage, fixed_folder, s3, storage_of
-from local.services import s3_client
+from local.s3 import s3_client
 from tests.app.batch.conftest import with_s3
 from tests.app.conftest import settings_in
 from tests.conftest import S3
