@@ -4,11 +4,13 @@ Rooms, and the one way in which imports run: each line imports only from the lin
 
     errors                 what callers are told
     settings               the environment's variables, and the limits of one request
+    storage                files here and in S3, written whole or not at all
     model                  what was deployed: its files, its arithmetic, its packed rows
     formats                bytes to packed rows, and predictions to bytes
     operations             the model in service and its replacement; log, metrics, memory
     http                   routes, and what surrounds each request
     main, __main__         the application, and the server that runs it
+    batch                  beside HTTP: files, folders, one event
 
 `model` takes nothing from `settings` when it runs: MLflow stores this package beside a model and
 installs few of its requirements.

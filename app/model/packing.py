@@ -33,6 +33,30 @@ def pack(table: pa.Table, features: Sequence[Feature]) -> Packed:
         KeyError: a feature has no column, or more than one.
         Problem: values do not fit; names their rows and columns.
     """
+    packed, faults = pack_fitting(table, features, MAX_ERRORS)
+    if faults:
+        raise invalid_values(faults)
+    return packed
+
+
+def pack_fitting(
+    table: pa.Table, features: Sequence[Feature], limit: int | None = None
+) -> tuple[Packed, list[dict[str, Any]]]:
+    """Pack a table as `pack` does, and name the values that do not fit.
+
+    Args:
+        table: the rows.
+        features: the columns to pack.
+        limit: stop naming after so many faults in a column; None names all.
+
+    Returns:
+        All rows, arbitrary where a value does not fit; and the faults in the order of their
+        rows: `row` (1 is the first), `column` and `detail`.
+
+    Raises:
+        KeyError: a feature has no column, or more than one.
+        Problem: a whole column is of a type that cannot be packed.
+    """
     numeric = [feature for feature in features if feature.kind != "category"]
     categorical = [feature for feature in features if feature.kind == "category"]
     packed = Packed(
@@ -44,7 +68,7 @@ def pack(table: pa.Table, features: Sequence[Feature]) -> Packed:
         for index, feature in enumerate(members):
             column = table.column(feature.name)
             try:
-                array[:, index], faults = _PACKERS[feature.kind](column, feature)
+                array[:, index], faults = _PACKERS[feature.kind](column, feature, limit)
             except pa.ArrowException as error:
                 detail = f"has type {column.type}, which cannot be read as a {feature.kind}"
                 raise Problem(
@@ -55,42 +79,41 @@ def pack(table: pa.Table, features: Sequence[Feature]) -> Packed:
             errors += [
                 {"row": row + 1, "column": feature.name, "detail": detail} for row, detail in faults
             ]
-    if errors:
-        raise invalid_values(sorted(errors, key=lambda error: error["row"]))
-    return packed
+    return packed, sorted(errors, key=lambda error: error["row"])
 
 
-def _number(column: pa.ChunkedArray, feature: Feature) -> Column:
+def _number(column: pa.ChunkedArray, feature: Feature, limit: int | None) -> Column:
     texts = _texts(column)
     if texts is None:
         _require(not (pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type)))
         values = floats(column)
-        return values, _faults(np.isinf(values), column, "is not a finite number")
+        return values, _faults(np.isinf(values), column, "is not a finite number", limit)
     trimmed = pc.utf8_trim(texts, " \t")
     fits = pc.match_substring_regex(trimmed, NUMBER)
     is_number = floats(fits)  # 1 or 0; NaN where there is no text
     values = np.full(len(column), np.nan)
     values[is_number == 1] = floats(trimmed.filter(fits).cast(pa.float64()))
-    return values, _faults((is_number == 0) | np.isinf(values), texts, "is not a finite number")
+    wrong = (is_number == 0) | np.isinf(values)
+    return values, _faults(wrong, texts, "is not a finite number", limit)
 
 
-def _boolean(column: pa.ChunkedArray, feature: Feature) -> Column:
+def _boolean(column: pa.ChunkedArray, feature: Feature, limit: int | None) -> Column:
     texts = _texts(column)
     if texts is not None:
-        return _read_each(texts, _read_boolean)
+        return _read_each(texts, _read_boolean, limit)
     _require(not pa.types.is_temporal(column.type))
     values = floats(column)
     wrong = ~(np.isnan(values) | (values == 0) | (values == 1))
-    return values, _faults(wrong, column, "is neither 0 nor 1")
+    return values, _faults(wrong, column, "is neither 0 nor 1", limit)
 
 
-def _date(column: pa.ChunkedArray, feature: Feature) -> Column:
+def _date(column: pa.ChunkedArray, feature: Feature, limit: int | None) -> Column:
     texts = _texts(column)
     if texts is not None:
         try:
             return _seconds(texts.cast(pa.timestamp("us"))), []
         except pa.ArrowInvalid:  # zones, or faults to name: one text at a time
-            return _read_each(texts, _read_seconds)
+            return _read_each(texts, _read_seconds, limit)
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("s"))
     if pa.types.is_null(column.type):
@@ -99,7 +122,7 @@ def _date(column: pa.ChunkedArray, feature: Feature) -> Column:
     return _seconds(column), []
 
 
-def _category(column: pa.ChunkedArray, feature: Feature) -> Column:
+def _category(column: pa.ChunkedArray, feature: Feature, limit: int | None) -> Column:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     _require(not (pa.types.is_nested(kind) or pa.types.is_binary(kind)))
     codes = {text: code for code, text in enumerate(feature.categories)}
@@ -109,7 +132,7 @@ def _category(column: pa.ChunkedArray, feature: Feature) -> Column:
     return np.array([*code_of_position, missing])[positions], []
 
 
-_PACKERS: dict[str, Callable[[pa.ChunkedArray, Feature], Column]] = {
+_PACKERS: dict[str, Callable[[pa.ChunkedArray, Feature, int | None], Column]] = {
     "number": _number,
     "boolean": _boolean,
     "date": _date,
@@ -130,7 +153,7 @@ def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return None
 
 
-def _read_each(texts: pa.ChunkedArray, read: Callable[[str], float]) -> Column:
+def _read_each(texts: pa.ChunkedArray, read: Callable[[str], float], limit: int | None) -> Column:
     """Read each distinct text once."""
     distinct, positions = _encode(texts)
     values: list[float] = []
@@ -143,7 +166,7 @@ def _read_each(texts: pa.ChunkedArray, read: Callable[[str], float]) -> Column:
             except ValueError as error:
                 details[index] = str(error)
         values.append(value)
-    rows = np.flatnonzero(np.isin(positions, [*details]))[:MAX_ERRORS].tolist()
+    rows = np.flatnonzero(np.isin(positions, [*details]))[:limit].tolist()
     faults = [(row, details[positions[row]]) for row in rows]
     return np.array([*values, np.nan])[positions], faults
 
@@ -159,8 +182,10 @@ def _read_seconds(text: str) -> float:
     return read_date(text).timestamp()
 
 
-def _faults(wrong: npt.NDArray[np.bool_], column: pa.ChunkedArray, detail: str) -> list[Fault]:
-    rows = np.flatnonzero(wrong)[:MAX_ERRORS].tolist()
+def _faults(
+    wrong: npt.NDArray[np.bool_], column: pa.ChunkedArray, detail: str, limit: int | None
+) -> list[Fault]:
+    rows = np.flatnonzero(wrong)[:limit].tolist()
     return [(row, f"{quote(column[row].as_py())} {detail}") for row in rows]
 
 

@@ -172,30 +172,12 @@ class _Remote:
 
     def __init__(self, settings: "Settings") -> None:
         # A third of a second that a server with the model on disk does not spend.
-        import boto3
-        from botocore.config import Config
+        from app.storage.s3 import client
 
         self._url = settings.remote.rstrip("/")
         self._bucket, _, self._prefix = self._url.removeprefix("s3://").partition("/")
         self._endpoint = settings.aws_endpoint_url or "Amazon S3"
-        secret, token = settings.aws_secret_access_key, settings.aws_session_token
-        self._client: Any = boto3.session.Session(
-            aws_access_key_id=settings.aws_access_key_id,
-            aws_secret_access_key=secret.get_secret_value() if secret else None,
-            aws_session_token=token.get_secret_value() if token else None,
-            region_name=settings.aws_region,
-        ).client(
-            "s3",
-            endpoint_url=settings.aws_endpoint_url,
-            config=Config(
-                connect_timeout=5,
-                read_timeout=30,
-                retries={"mode": "standard", "max_attempts": 3},
-                # Many an S3 that is not Amazon's does not know the newer checksums.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        self._client: Any = client(settings)
 
     def read(self, md5: str, suffix: str = "") -> bytes:
         """Read and verify one object."""

@@ -1,0 +1,1 @@
+"""Scores files: one event on a laptop, a folder of files every night."""

@@ -1,0 +1,271 @@
+"""Objects of S3, by `s3://bucket/key`."""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import translate
+from functools import cache
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.storage import WILDCARDS, Entry, fixed_folder, is_hidden
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+READ = 8 * 1024**2  # bytes asked for in one go
+# The smallest part that S3 takes is 5 MiB, and 10,000 is the most parts; so they grow.
+PART = 8 * 1024**2
+PARTS_OF_ONE_SIZE = 1_000
+
+
+def client(settings: "Settings") -> Any:
+    """Build a client of the S3 that the settings name."""
+    secret, token = settings.aws_secret_access_key, settings.aws_session_token
+    return boto3.session.Session(
+        aws_access_key_id=settings.aws_access_key_id,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        aws_session_token=token.get_secret_value() if token else None,
+        region_name=settings.aws_region,
+    ).client(
+        "s3",
+        endpoint_url=settings.aws_endpoint_url,
+        config=Config(
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"mode": "standard", "max_attempts": 3},
+            # Many an S3 that is not Amazon's does not know the newer checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+@cache
+def s3_of(settings: "Settings") -> "S3":
+    """Give the settings' S3; all threads share its client, which takes long to build."""
+    return S3(settings)
+
+
+class S3:
+    """See `app.storage.Storage`."""
+
+    def __init__(self, settings: "Settings") -> None:
+        self._client = client(settings)
+        self._endpoint = settings.aws_endpoint_url or "Amazon S3"
+
+    def find(self, path: str) -> Sequence[Entry]:
+        """List objects; see there."""
+        if (single := self.entry(path)) is not None:
+            return [single]
+        base = fixed_folder(path)
+        entries = [one for one in self._below(base) if not is_hidden(one.path.removeprefix(base))]
+        if not any(letter in path for letter in WILDCARDS):
+            return entries
+        matches = re.compile(_pattern(path)).fullmatch
+        return [one for one in entries if matches(one.path)]
+
+    def entry(self, path: str) -> Entry | None:
+        """Look an object up."""
+        bucket, key = _split(path)
+        if not key or key.endswith("/"):
+            return None
+        try:
+            head = self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise self._failure(path, error) from error
+        except BotoCoreError as error:
+            raise self._failure(path, error) from error
+        return Entry(path, head["ContentLength"], head["LastModified"].timestamp())
+
+    def is_folder(self, path: str) -> bool:
+        """Whether objects have the path, with a slash, as the start of their keys."""
+        return next(self._below(path.rstrip("/") + "/"), None) is not None
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an object; it is read in pieces, each asked for again where a request fails."""
+        entry = self.entry(path)
+        if entry is None:
+            raise FileNotFoundError(2, "There is no such object", path)
+        return io.BufferedReader(_Reader(self, entry), READ)
+
+    @contextlib.contextmanager
+    def create(self, path: str) -> Iterator[BinaryIO]:
+        """Upload in parts; the object appears when the last request names them all.
+
+        A kill leaves parts that are no object; the next attempt removes them.
+        """
+        bucket, key = _split(path)
+        writer = _Writer(self._client, bucket, key)
+        try:
+            yield cast(BinaryIO, writer)
+            writer.complete()
+        except (BotoCoreError, ClientError) as error:
+            writer.abandon()
+            raise self._failure(path, error) from error
+        except BaseException:
+            writer.abandon()
+            raise
+
+    def remove(self, path: str) -> None:
+        """Remove an object."""
+        bucket, key = _split(path)
+        try:
+            self._client.delete_object(Bucket=bucket, Key=key)
+        except (BotoCoreError, ClientError) as error:
+            raise self._failure(path, error) from error
+
+    def read(self, path: str, start: int, end: int) -> bytes:
+        """Read a range of an object's bytes."""
+        bucket, key = _split(path)
+        try:
+            reply = self._client.get_object(
+                Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}"
+            )
+            return bytes(reply["Body"].read())
+        except (BotoCoreError, ClientError) as error:
+            raise self._failure(path, error) from error
+
+    def _below(self, folder: str) -> Iterator[Entry]:
+        bucket, prefix = _split(folder)
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        try:
+            for page in pages:
+                for item in page.get("Contents", []):
+                    if not item["Key"].endswith("/"):
+                        yield Entry(
+                            f"s3://{bucket}/{item['Key']}",
+                            item["Size"],
+                            item["LastModified"].timestamp(),
+                        )
+        except (BotoCoreError, ClientError) as error:
+            raise self._failure(folder, error) from error
+
+    def _failure(self, path: str, error: Exception) -> OSError:
+        return OSError(
+            f"S3 at {self._endpoint} fails for {path}: {error} Check the path, the AWS_ variables "
+            "and that S3 runs."
+        )
+
+
+class _Reader(io.RawIOBase):
+    """An object as a file."""
+
+    def __init__(self, storage: S3, entry: Entry) -> None:
+        self._storage = storage
+        self._entry = entry
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._entry.size}[whence]
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._next(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        """Read the rest; the inherited method asks for 8 KiB after 8 KiB."""
+        return self._next(self._entry.size)
+
+    def _next(self, size: int) -> bytes:
+        end = min(self._position + size, self._entry.size)
+        if end <= self._position:
+            return b""
+        data = self._storage.read(self._entry.path, self._position, end)
+        self._position += len(data)
+        return data
+
+
+class _Writer(io.RawIOBase):
+    """An object that is being written."""
+
+    def __init__(self, client_: Any, bucket: str, key: str) -> None:
+        self._client = client_
+        self._place = {"Bucket": bucket, "Key": key}
+        self._upload: str | None = None
+        self._parts: list[dict[str, Any]] = []
+        self._waiting = bytearray()
+        self._written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._waiting += view
+        self._written += len(view)
+        if len(self._waiting) >= PART * (1 + len(self._parts) // PARTS_OF_ONE_SIZE):
+            self._send()
+        return len(view)
+
+    def tell(self) -> int:
+        return self._written
+
+    def complete(self) -> None:
+        """Make the object appear."""
+        if self._upload is None:
+            self._client.put_object(**self._place, Body=bytes(self._waiting))
+            return
+        if self._waiting:
+            self._send()
+        self._client.complete_multipart_upload(
+            **self._place, UploadId=self._upload, MultipartUpload={"Parts": self._parts}
+        )
+
+    def abandon(self) -> None:
+        """Let no object appear."""
+        # Where even that fails, the parts stay, and the next attempt removes them.
+        with contextlib.suppress(BotoCoreError, ClientError):
+            if self._upload is not None:
+                self._abort(self._upload)
+
+    def _abort(self, upload: str) -> None:
+        self._client.abort_multipart_upload(**self._place, UploadId=upload)
+
+    def _abandon_earlier(self) -> None:
+        bucket, key = self._place.values()
+        uploads = self._client.list_multipart_uploads(Bucket=bucket, Prefix=key)
+        for upload in uploads.get("Uploads", []):
+            if upload["Key"] == key:
+                self._abort(upload["UploadId"])
+
+    def _send(self) -> None:
+        if self._upload is None:
+            self._abandon_earlier()
+            self._upload = self._client.create_multipart_upload(**self._place)["UploadId"]
+        number = len(self._parts) + 1
+        part = self._client.upload_part(
+            **self._place, UploadId=self._upload, PartNumber=number, Body=bytes(self._waiting)
+        )
+        self._parts.append({"PartNumber": number, "ETag": part["ETag"]})
+        self._waiting.clear()
+
+
+def _split(path: str) -> tuple[str, str]:
+    bucket, _, key = path.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def _pattern(path: str) -> str:
+    """A shell pattern as a regular expression: `*` ends at a slash, `**/` does not."""
+    pieces = re.split(r"(\*\*/|\*)", path)
+    meaning = {"**/": "(?:.*/)?", "*": "[^/]*"}
+    return "".join(
+        meaning.get(piece) or translate(piece).removeprefix("(?s:").removesuffix(r")\Z")
+        for piece in pieces
+    )
