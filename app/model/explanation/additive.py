@@ -25,7 +25,7 @@ from math import factorial
 import numpy as np
 import numpy.typing as npt
 
-from app.explanation.terms import Bits, Floats, Ints, Leaves, Ranks, Terms, take_apart
+from app.model.explanation.terms import Bits, Floats, Ints, Leaves, Ranks, Terms, take_apart
 
 Codes = npt.NDArray[np.uint8]
 
@@ -142,7 +142,8 @@ class _Tables(_Group):
     def _values(self, passed: Bits, chunk: slice) -> Floats:
         row = _state(passed).astype(np.intp)
         row *= len(passed)
-        return self._table.take(self._start[:, chunk] + row, mode="clip")
+        values: Floats = self._table.take(self._start[:, chunk] + row, mode="clip")
+        return values
 
 
 class _Pairs(_Group):
@@ -172,7 +173,7 @@ class _Pairs(_Group):
 def _state(passed: Bits) -> Codes:
     """Pack the bits of each path, (width, leaves, rows), into one number, (leaves, rows)."""
     bits = passed.view(np.uint8)
-    state = bits[0].copy()
+    state: Codes = bits[0].copy()
     for place in range(1, len(bits)):
         state |= bits[place] << np.uint8(place)
     return state
