@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import factorial
+from typing import Any
 
 import numpy as np
 
@@ -74,9 +75,8 @@ class Calls:
             return lambda rows: (self._answer(rows)[0] == label).astype(np.float64), "choice"
 
         def probability(rows: Packed) -> Floats:
-            chances = self._answer(rows)[1]
-            assert chances is not None  # noqa: S101 - as for the row itself
-            return chances[:, label]
+            chances: Any = self._answer(rows)[1]
+            return np.asarray(chances[:, label])
 
         return probability, "probability"
 

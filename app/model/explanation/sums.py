@@ -12,6 +12,8 @@ from app.model.explanation.result import KINDS, Answer, Explanation
 from app.model.explanation.terms import Floats, Ints, Terms
 from app.model.runtime import Packed, open_session
 
+ROUNDING = 1e-5  # of float32 sums, relative to the largest prediction
+
 
 class Sums:
     """Knows the model's terms, and the graph from its inputs to the columns that they read.
@@ -39,11 +41,7 @@ class Sums:
             features: number of features.
             answer: the model.
         """
-        session = open_session(arrays["graph"].tobytes())
-        names = [node.name for node in session.get_inputs()]
-        self._matrix = lambda rows: session.run(
-            ["matrix"], {name: getattr(rows, name) for name in names}
-        )[0]
+        self._session: Any = open_session(arrays["graph"].tobytes())
         self._answer = answer
         self._kind = str(arrays["kind"])
         terms = Terms(**{field.name: arrays[field.name] for field in fields(Terms)})
@@ -62,11 +60,25 @@ class Sums:
             base = np.broadcast_to(self._base, len(rows))
             scores = values
             contributions, _ = self._additive.explain(matrix)
-            _share_out(scores - base - contributions.sum(axis=1), contributions)
+            rest = scores - base - contributions.sum(axis=1)
+            if np.abs(rest).max() > ROUNDING * np.abs(scores).max():
+                raise ArithmeticError(
+                    f"contributions miss the prediction by {np.abs(rest).max():.3g}: the file "
+                    "with the terms is not of this model; run the deploy stage again"
+                )
+            _share_out(rest, contributions)
         else:
             base, contributions, scores = self._classes(matrix, values)
         error = float(np.abs(base + contributions.sum(axis=1) - scores).max())
         return Explanation(base, contributions, self._method, error)
+
+    def _matrix(self, rows: Packed) -> Floats:
+        """Compute the columns that the terms read, shape (rows, columns)."""
+        names = [node.name for node in self._session.get_inputs()]
+        matrix: Floats = self._session.run(
+            ["matrix"], {name: getattr(rows, name) for name in names}
+        )[0]
+        return matrix
 
     def _classes(self, matrix: Floats, label: Ints) -> tuple[Floats, Floats, Floats]:
         """Explain the score of each row's class; return base, contributions and scores."""
