@@ -89,7 +89,8 @@ def _bits(parts: Parts, background: int) -> int:
 
 
 def _chained(parts: Sequence[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    return np.concatenate([np.empty(0, dtype), *parts]).astype(dtype)
+    chained: npt.NDArray[Any] = np.concatenate([np.empty(0, dtype), *parts], dtype=dtype)
+    return chained
 
 
 def _small(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

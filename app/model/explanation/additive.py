@@ -52,11 +52,12 @@ class Additive:
             features: number of raw features.
         """
         self._features = features
-        self._weights = terms.weights
-        self._of_feature = np.zeros((len(terms.owner), features))
-        self._of_feature[np.arange(len(terms.owner)), terms.owner] = 1
+        # What trees read may be missing; what linear terms read is not.
+        self._linear = np.flatnonzero(terms.weights.any(axis=1))
+        self._weights = terms.weights[self._linear]
+        self._of_feature = np.eye(features)[terms.owner[self._linear]]
+        self._mean = background[:, self._linear].mean(axis=0)
         self._paths = take_apart(terms)
-        self._mean = background.mean(axis=0)
         lone = terms.root[terms.root < 0]
         self._offset = terms.offset + np.bincount(
             terms.target[~lone], terms.leaf[~lone], len(terms.offset)
@@ -83,9 +84,9 @@ class Additive:
         Returns:
             What each feature adds, shape (rows, features); and the scores, shape (rows,).
         """
-        linear = (matrix - self._mean) * self._weights[:, target]
-        values = linear @ self._of_feature
-        scores = matrix @ self._weights[:, target] + self._offset[target]
+        linear, weights = matrix[:, self._linear], self._weights[:, target]
+        values: Floats = (linear - self._mean) * weights @ self._of_feature
+        scores: Floats = linear @ weights + self._offset[target]
         ranks = self._paths.ranks(matrix)
         groups = [group for group in self._groups if group.leaves.target == target]
         for start in range(0, len(matrix), ROWS):

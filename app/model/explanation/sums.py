@@ -44,7 +44,7 @@ class Sums:
         self._session: Any = open_session(arrays["graph"].tobytes())
         self._answer = answer
         self._kind = str(arrays["kind"])
-        terms = Terms(**{field.name: arrays[field.name] for field in fields(Terms)})
+        terms = Terms(**{field.name: _wide(arrays[field.name]) for field in fields(Terms)})
         self._additive = Additive(terms, self._matrix(background), features)
         self._base = self._additive.base
         if self._kind == "prediction":
@@ -100,6 +100,11 @@ class Sums:
             order.append(chosen)
         back = np.argsort(np.concatenate(order))
         return base, np.concatenate(contributions)[back], scores
+
+
+def _wide(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Whole numbers as int64; in the file they take as few bytes as they need."""
+    return array.astype(np.int64) if array.dtype.kind in "iu" else array
 
 
 def _share_out(rest: Floats, contributions: Floats) -> None:
