@@ -43,8 +43,8 @@ class Runtime:
     gives_probabilities: bool
 
 
-def open_graph(content: bytes) -> Runtime:
-    """Open a graph for prediction on the calling thread alone."""
+def open_session(content: bytes) -> ort.InferenceSession:
+    """Open a graph that runs on the calling thread alone; several may run it at once."""
     options = ort.SessionOptions()
     # Waking other threads costs a single row more than they give; rows by the thousand are
     # divided among threads by the caller.
@@ -53,7 +53,12 @@ def open_graph(content: bytes) -> Runtime:
     # Memory of a large call must go back to the server.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
-    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def open_graph(content: bytes) -> Runtime:
+    """Open a graph for prediction."""
+    session = open_session(content)
     available = {output.name for output in session.get_outputs()}
     outputs = [name for name in ("prediction", "label", "probabilities") if name in available]
     return Runtime(partial(session.run, outputs), "probabilities" in available)

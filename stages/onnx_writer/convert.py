@@ -46,14 +46,8 @@ def to_onnx(
         NotConvertible: a step or the estimator has no exact counterpart.
     """
     graph = Graph()
-    n_categorical = sum(feature.kind == "category" for feature in features)
-    n_numeric = len(features) - n_categorical
-    inputs = []
-    if n_numeric:
-        inputs.append(tensor_info(NUMERIC, "float64", n_numeric))
-    if n_categorical:
-        inputs.append(tensor_info(CATEGORICAL, "int64", n_categorical))
-    matrix, inverses = _prepare(graph, pipeline, features, columns)
+    inputs = graph_inputs(features)
+    matrix, inverses = prepare(graph, pipeline, features, columns)
     model = pipeline.steps[-1][1]
     if task == "regression":
         scores = regress(graph, matrix, model).emit(graph, matrix)
@@ -94,7 +88,7 @@ def thresholds(
         NotConvertible: as `to_onnx`.
     """
     graph = Graph()
-    matrix, _ = _prepare(graph, pipeline, features, columns)
+    matrix, _ = prepare(graph, pipeline, features, columns)
     model = pipeline.steps[-1][1]
     if is_classifier(model):
         classify(graph, matrix, model)
@@ -120,7 +114,19 @@ def preprocessing(pipeline: Any) -> list[tuple[str, Any]]:
     return [(name, step) for name, step in _steps(pipeline) if not _is_of_target(step)]
 
 
-def _prepare(
+def graph_inputs(features: Sequence[Feature]) -> list[onnx.ValueInfoProto]:
+    """Describe the inputs of the graph."""
+    n_categorical = sum(feature.kind == "category" for feature in features)
+    n_numeric = len(features) - n_categorical
+    inputs = []
+    if n_numeric:
+        inputs.append(tensor_info(NUMERIC, "float64", n_numeric))
+    if n_categorical:
+        inputs.append(tensor_info(CATEGORICAL, "int64", n_categorical))
+    return inputs
+
+
+def prepare(
     graph: Graph, pipeline: Any, features: Sequence[Feature], columns: Sequence[str]
 ) -> tuple[Matrix, list[Any]]:
     """Convert the preprocessing; also return the steps to undo on the answer, in order."""

@@ -1,6 +1,7 @@
 """Answers of the classifiers, by the estimator's class name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from .linear import linear, network
 from .lookup import find
 from .neighbours import kernel_sum, neighbours
 from .outputs import Answer
-from .scores import Scores
+from .scores import Scores, total
 from .trees import Tree, write_float32
 
 Writer = Callable[[Graph, Matrix, Any, str], Answer]
@@ -41,7 +42,7 @@ def _lightgbm(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
         np.zeros(n_classes if n_classes > 2 else 1), tuple(boosters.lightgbm_trees(model, part))
     ).scaled(float(parameters.get("sigmoid", 1)))
     probabilities = outputs.logistic(graph, scores.emit(graph, matrix), n_classes)
-    return Answer(outputs.largest(graph, probabilities), probabilities)
+    return Answer(outputs.largest(graph, probabilities), probabilities, margin=scores)
 
 
 def _xgboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
@@ -53,14 +54,15 @@ def _xgboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
     n_classes = len(model.classes_)
     if objective == "binary:logistic":
         start = -np.log(1 / start - 1)
-    scores = write_float32(
-        graph,
-        matrix,
-        boosters.xgboost_trees(model, learner, part),
-        np.resize(start, n_classes if n_classes > 2 else 1),
-    )
+    start = np.resize(start, n_classes if n_classes > 2 else 1)
+    trees = boosters.xgboost_trees(model, learner, part)
+    scores = write_float32(graph, matrix, trees, start)
     probabilities = outputs.logistic(graph, scores, n_classes)
-    return Answer(outputs.largest(graph, probabilities), probabilities)
+    return Answer(
+        outputs.largest(graph, probabilities),
+        probabilities,
+        margin=Scores(start.astype(np.float64), tuple(trees)),
+    )
 
 
 def _catboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
@@ -69,11 +71,10 @@ def _catboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
         raise NotConvertible(part, f"its objective is {objective}")
     content = boosters.catboost_model(model)
     n_classes = len(model.classes_)
-    scores = Scores(
-        boosters.catboost_bias(content), tuple(boosters.catboost_trees(content, part))
-    ).emit(graph, matrix)
+    margin = Scores(boosters.catboost_bias(content), tuple(boosters.catboost_trees(content, part)))
+    scores = margin.emit(graph, matrix)
     probabilities = outputs.logistic(graph, scores, n_classes)
-    return Answer(outputs.positive(graph, scores, n_classes), probabilities)
+    return Answer(outputs.positive(graph, scores, n_classes), probabilities, margin=margin)
 
 
 def _tree(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
@@ -95,8 +96,9 @@ def _leaf_shares(graph: Graph, matrix: Matrix, members: list[Any], n_classes: in
             forests.sklearn_tree(member, values[:, 1])
             for member, values in zip(members, shares, strict=True)
         ]
-        total = Scores(np.zeros(1), tuple(trees)).emit(graph, matrix)
-        second = graph.add("Div", total, graph.constant(float(len(members))))
+        sums = Scores(np.zeros(1), tuple(trees))
+        summed = sums.emit(graph, matrix)
+        second = graph.add("Div", summed, graph.constant(float(len(members))))
         probabilities = outputs.both(graph, second)
     else:
         vectors = [
@@ -104,9 +106,11 @@ def _leaf_shares(graph: Graph, matrix: Matrix, members: list[Any], n_classes: in
             for member, values in zip(members, shares, strict=True)
             for tree in forests.vector_trees(member, values)
         ]
-        total = Scores(np.zeros(n_classes), tuple(vectors)).emit(graph, matrix)
-        probabilities = graph.add("Div", total, graph.constant(float(len(members))))
-    return Answer(outputs.largest(graph, probabilities), probabilities)
+        sums = Scores(np.zeros(n_classes), tuple(vectors))
+        summed = sums.emit(graph, matrix)
+        probabilities = graph.add("Div", summed, graph.constant(float(len(members))))
+    share = sums.scaled(1 / len(members))
+    return Answer(outputs.largest(graph, probabilities), probabilities, share=share)
 
 
 def _gradient_boosting(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
@@ -118,14 +122,16 @@ def _gradient_boosting(graph: Graph, matrix: Matrix, model: Any, part: str) -> A
         for stage in model.estimators_
         for target, tree in enumerate(stage)
     ]
-    decision = Scores(forests.boosting_start(model, part), tuple(trees)).emit(graph, matrix)
-    linked = decision
+    scores = Scores(forests.boosting_start(model, part), tuple(trees))
+    decision = linked = scores.emit(graph, matrix)
     if model.loss == "exponential":
         linked = graph.add("Mul", decision, graph.constant(2.0))
+        scores = scores.scaled(2)
     return Answer(
         outputs.positive(graph, decision, n_classes, or_zero=True),
         outputs.logistic(graph, linked, n_classes),
         decision,
+        scores,
     )
 
 
@@ -149,24 +155,27 @@ def _adaboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
             votes = votes[:, 1:] - votes[:, :1]
         trees += forests.vector_trees(member, votes)
     targets = n_classes if n_classes > 2 else 1
-    decision = Scores(np.zeros(targets), tuple(trees)).emit(graph, matrix)
-    linked = decision
+    scores = Scores(np.zeros(targets), tuple(trees))
+    decision = linked = scores.emit(graph, matrix)
     if n_classes > 2:
         linked = graph.add("Div", decision, graph.constant(n_classes - 1.0))
+        scores = scores.scaled(1 / (n_classes - 1))
     return Answer(
         outputs.positive(graph, decision, n_classes),
         outputs.logistic(graph, linked, n_classes),
         decision,
+        scores,
     )
 
 
-def _decision(graph: Graph, matrix: Matrix, model: Any) -> str:
-    return linear(model.coef_, model.intercept_).emit(graph, matrix)
+def _decision(graph: Graph, matrix: Matrix, model: Any) -> tuple[str, Scores]:
+    scores = linear(model.coef_, model.intercept_)
+    return scores.emit(graph, matrix), scores
 
 
 def _logistic_regression(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
     n_classes = len(model.classes_)
-    decision = _decision(graph, matrix, model)
+    decision, scores = _decision(graph, matrix, model)
     separate = model.multi_class in ("ovr", "warn") or (
         model.multi_class == "auto"
         and (n_classes == 2 or model.solver in ("liblinear", "newton-cholesky"))
@@ -175,35 +184,39 @@ def _logistic_regression(graph: Graph, matrix: Matrix, model: Any, part: str) ->
         probabilities = outputs.one_against_rest(graph, decision, n_classes)
     else:
         # With two classes, the softmax of (-d, d).
-        doubled = graph.add("Mul", decision, graph.constant(2.0)) if n_classes == 2 else decision
-        probabilities = outputs.logistic(graph, doubled, n_classes)
-    return Answer(outputs.positive(graph, decision, n_classes), probabilities, decision)
+        linked = decision
+        if n_classes == 2:
+            linked = graph.add("Mul", decision, graph.constant(2.0))
+            scores = scores.scaled(2)
+        probabilities = outputs.logistic(graph, linked, n_classes)
+    return Answer(outputs.positive(graph, decision, n_classes), probabilities, decision, scores)
 
 
 def _linear_discriminant(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
     n_classes = len(model.classes_)
-    decision = _decision(graph, matrix, model)
+    decision, scores = _decision(graph, matrix, model)
     return Answer(
         outputs.positive(graph, decision, n_classes),
         outputs.logistic(graph, decision, n_classes),
         decision,
+        scores,
     )
 
 
 def _without_probabilities(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
-    decision = _decision(graph, matrix, model)
-    return Answer(outputs.positive(graph, decision, len(model.classes_)), None, decision)
+    decision, scores = _decision(graph, matrix, model)
+    return Answer(outputs.positive(graph, decision, len(model.classes_)), None, decision, scores)
 
 
 def _gradient_descent(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
     if model.loss == "modified_huber":
         raise NotConvertible(part, "its loss is modified_huber")
     n_classes = len(model.classes_)
-    decision = _decision(graph, matrix, model)
+    decision, scores = _decision(graph, matrix, model)
     probabilities = None
     if model.loss == "log_loss":
         probabilities = outputs.one_against_rest(graph, decision, n_classes)
-    return Answer(outputs.positive(graph, decision, n_classes), probabilities, decision)
+    return Answer(outputs.positive(graph, decision, n_classes), probabilities, decision, scores)
 
 
 def _quadratic_discriminant(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
@@ -288,7 +301,7 @@ def _threshold(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
     second = graph.add("Gather", inner.probabilities, graph.constant(1, np.int64), axis=1)
     above = graph.add("GreaterOrEqual", second, graph.constant(float(model.probability_threshold)))
     label = graph.add("Cast", above, to=outputs.INT64)
-    return Answer(label, inner.probabilities, inner.decision)
+    return replace(inner, label=label)
 
 
 def _voting(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
@@ -299,7 +312,8 @@ def _voting(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
         if len(chances) < len(members):
             raise NotConvertible(part, "a member has no probabilities")
         probabilities = outputs.mean(graph, chances, weights)
-        return Answer(outputs.largest(graph, probabilities), probabilities)
+        share = _mean_share(members, weights)
+        return Answer(outputs.largest(graph, probabilities), probabilities, share=share)
     table = graph.constant(np.eye(len(model.classes_)))
     votes = [graph.add("Gather", table, member.label) for member in members]
     return Answer(outputs.largest(graph, outputs.mean(graph, votes, weights)))
@@ -308,14 +322,30 @@ def _voting(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
 def _bagging(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:
     n_classes = len(model.classes_)
     table = graph.constant(np.eye(n_classes))
-    shares = []
+    members = []
+    chances = []
     for member, columns in zip(model.estimators_, model.estimators_features_, strict=True):
         if len(member.classes_) < n_classes:
             raise NotConvertible(part, "a member saw only some of the classes")
         answer = classify(graph, matrix.only(columns), member)
-        shares.append(answer.probabilities or graph.add("Gather", table, answer.label))
-    probabilities = outputs.mean(graph, shares, [1.0] * len(shares))
-    return Answer(outputs.largest(graph, probabilities), probabilities)
+        chances.append(answer.probabilities or graph.add("Gather", table, answer.label))
+        # Scores over other columns cannot be summed symbolically.
+        same = np.array_equal(columns, np.arange(matrix.width))
+        members.append(answer if same else replace(answer, share=None))
+    equal = [1.0] * len(members)
+    probabilities = outputs.mean(graph, chances, equal)
+    share = _mean_share(members, equal)
+    return Answer(outputs.largest(graph, probabilities), probabilities, share=share)
+
+
+def _mean_share(members: list[Answer], weights: list[float]) -> Scores | None:
+    """Return the weighted mean of the members' probabilities where all of them are sums."""
+    shares = [member.share for member in members if member.share]
+    if len(shares) < len(members):
+        return None
+    return total(
+        [share.scaled(weight / sum(weights)) for share, weight in zip(shares, weights, strict=True)]
+    )
 
 
 def _stacking(graph: Graph, matrix: Matrix, model: Any, part: str) -> Answer:

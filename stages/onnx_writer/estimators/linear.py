@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..graph import Graph
 from ..preprocessing.columns import Matrix
-from .scores import Scores
+from .scores import Scores, Term
 
 
 def linear(coefficients: npt.ArrayLike, intercept: npt.ArrayLike) -> Scores:
@@ -32,7 +32,7 @@ def network(graph: Graph, matrix: Matrix, model: Any) -> Scores:
         tensor = graph.add("Add", tensor, graph.constant(bias))
         if depth < len(layers) - 1 and model.activation != "identity":
             tensor = graph.add(ACTIVATIONS[model.activation], tensor)
-    return Scores(np.zeros(len(layers[-1][1])), tensors=((tensor, 1.0),))
+    return Scores(np.zeros(len(layers[-1][1])), tensors=(Term(tensor),))
 
 
 ACTIVATIONS = {"logistic": "Sigmoid", "relu": "Relu", "tanh": "Tanh"}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..graph import Graph
+from .scores import Scores
 
 INT64 = 7
 DOUBLE = 11
@@ -19,11 +20,17 @@ class Answer:
         probabilities: float64 (rows, classes); None where the classifier has none.
         decision: float64 (rows, 1) for two classes, else (rows, classes): the classifier's
             `decision_function`; None where it has none.
+        margin: what the sigmoid or softmax turns into probabilities, as a sum of trees and
+            linear terms, shape as `decision`; None where it is no such sum.
+        share: the probabilities themselves (for two classes the second one's) as such a sum,
+            of a classifier without a margin; or None.
     """
 
     label: str
     probabilities: str | None = None
     decision: str | None = None
+    margin: Scores | None = None
+    share: Scores | None = None
 
 
 def largest(graph: Graph, tensor: str) -> str:

@@ -12,7 +12,7 @@ from . import boosters, forests
 from .linear import linear, network
 from .lookup import find
 from .neighbours import kernel_sum, neighbours
-from .scores import Scores, total
+from .scores import Scores, Term, total
 from .trees import write_float32
 
 Writer = Callable[[Graph, Matrix, Any, str], Scores]
@@ -41,7 +41,9 @@ def _xgboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
     if objective not in IDENTITY_OBJECTIVES:
         raise NotConvertible(part, f"the objective {objective} transforms its scores")
     trees = boosters.xgboost_trees(model, learner, part)
-    return _emitted(write_float32(graph, matrix, trees, boosters.xgboost_base_score(learner)))
+    start = boosters.xgboost_base_score(learner)
+    summed = write_float32(graph, matrix, trees, start)
+    return _emitted(summed, Scores(start.astype(np.float64), tuple(trees)))
 
 
 def _catboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
@@ -104,7 +106,7 @@ def _svr(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
         parameters,
         part,
     )
-    return Scores(np.array(model.intercept_, dtype=np.float64), tensors=((values, 1.0),))
+    return Scores(np.array(model.intercept_, dtype=np.float64), tensors=(Term(values),))
 
 
 def _kernel_ridge(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
@@ -165,8 +167,8 @@ def _stacking(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
     return _emitted(regress(graph, level, model.final_estimator_).emit(graph, level))
 
 
-def _emitted(tensor: str) -> Scores:
-    return Scores(np.zeros(1), tensors=((tensor, 1.0),))
+def _emitted(tensor: str, equal: Scores | None = None) -> Scores:
+    return Scores(np.zeros(1), tensors=(Term(tensor, equal=equal),))
 
 
 IDENTITY_OBJECTIVES = {

@@ -34,10 +34,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Column:
-    """A named column and where its values come from."""
+    """A named column and where its values come from.
+
+    `feature` is the place of the one raw feature it is computed from; None where of several.
+    """
 
     name: str
     source: Slot | Table
+    feature: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,14 @@ class Matrix:
         tensor: the tensor's name.
         positions: where each column, in the frame's order, stands in the tensor; int64 (n,).
         size: number of the tensor's columns; more than n where some are not read.
+        features: for each column, in the frame's order, the place of the one raw feature it is
+            computed from, or None; only what `walk` returns says so.
     """
 
     tensor: str
     positions: npt.NDArray[np.int64]
     size: int
+    features: tuple[int | None, ...] = ()
 
     @property
     def width(self) -> int:

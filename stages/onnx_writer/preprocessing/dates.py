@@ -126,7 +126,7 @@ def take_apart(
     matrix = pack(graph, inputs, columns)
     calendar = Calendar(graph, matrix.tensor)
     return [
-        Column(f"{column.name}_{field}", Slot(tensor, int(position), matrix.size))
+        Column(f"{column.name}_{field}", Slot(tensor, int(position), matrix.size), column.feature)
         for field, tensor in ((field, FIELDS[field](calendar)) for field in step.features)
         for column, position in zip(columns, matrix.positions, strict=True)
     ]

@@ -145,7 +145,12 @@ def walk(
     for column in state:
         if isinstance(column.source, Table):
             _require_numbers(column.name, column.source)
-    return pack(graph, inputs, state)
+    categorical = [place for place, feature in enumerate(features) if feature.kind == "category"]
+    origins = [
+        categorical[column.source.raw] if isinstance(column.source, Table) else column.feature
+        for column in state
+    ]
+    return replace(pack(graph, inputs, state), features=tuple(origins))
 
 
 def _start(
@@ -159,7 +164,7 @@ def _start(
     state = []
     slot = raw = 0
     source: Slot | Table
-    for feature, column in zip(features, columns, strict=True):
+    for place, (feature, column) in enumerate(zip(features, columns, strict=True)):
         if feature.kind == "category":
             data[column] = states[raw][probe.state[:, raw]]
             source = Table(raw, states[raw][:-1])
@@ -169,7 +174,7 @@ def _start(
             data[column] = pd.to_datetime(value, unit="s") if feature.kind == "date" else value
             source = Slot(NUMERIC, slot, len(numbers))
             slot += 1
-        state.append(Column(column, source))
+        state.append(Column(column, source, place))
     return pd.DataFrame(data), probe, state
 
 
