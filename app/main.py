@@ -50,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="Predictions",
         lifespan=lifespan,
+        redirect_slashes=False,  # it would send clients to the host that a request names
         # The service measures itself; the framework's own hooks cost every request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )

@@ -49,7 +49,8 @@ def explain(data: Bytes, error: pa.ArrowInvalid, columns: Sequence[str], quoted:
         columns: the names that it was to read.
         quoted: whether the file has quotes.
     """
-    if "UTF8" in str(error):
+    # What Arrow says of a row of wrong length ends in the row itself.
+    if "invalid UTF8" in str(error) and not str(error).startswith("CSV parse error"):
         return not_utf8(f"line {_undecodable_line(data)}")
     errors = _rows_of_wrong_length(data, columns, quoted) if "Expected" in str(error) else []
     if errors:

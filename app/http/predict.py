@@ -22,7 +22,7 @@ from app.operations import memory
 from app.settings import Limits
 
 LARGE = 1024**2  # bytes; larger replies go out in pieces, larger files leave memory to clear
-MAX_NAMED = 50  # ignored columns in a header, which clients limit
+MAX_NAMED = 4_096  # bytes of ignored columns in a header, which clients limit
 JSON_TYPES = (*JSON.media_types, "")
 JSON_REPLY = JSON.media_types[0].encode()
 CSV_REPLY = f"{CSV.media_types[0]}; charset=utf-8".encode()
@@ -218,15 +218,24 @@ def _reply(request: Request, answer: Answer) -> Response:
         (b"x-model-version", answer.version.encode()),
     ]
     if answer.ignored:
-        names = [quote(name) for name in answer.ignored[:MAX_NAMED]]
-        more = len(answer.ignored) - MAX_NAMED
-        listed = ", ".join(names) + (f", and {more} more" if more > 0 else "")
-        headers.append((b"x-ignored-columns", listed.encode()))
+        headers.append((b"x-ignored-columns", _listed(answer.ignored)))
     if size <= LARGE:
         return _Whole(b"".join(answer.pieces), headers)
     reply = StreamingResponse(_each(answer.pieces))
     reply.raw_headers = headers
     return reply
+
+
+def _listed(names: Sequence[str]) -> bytes:
+    listed: list[str] = []
+    size = 0
+    for name in map(quote, names):
+        size += len(name) + 2
+        if size > MAX_NAMED:
+            listed.append(f"and {len(names) - len(listed)} more")
+            break
+        listed.append(name)
+    return ", ".join(listed).encode()
 
 
 async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:

@@ -148,6 +148,18 @@ def test_fault_is_named(
         assert problem["errors"] == errors
 
 
+def test_short_row_that_speaks_of_utf8_is_a_short_row(client: httpx.Client) -> None:
+    problem = post(client, HEADER + GOOD + b"invalid UTF8 data,2\n").json()
+    assert problem["errors"] == [{"row": 2, "detail": "has 2 cells, the header has 4"}]
+
+
+def test_names_of_ignored_columns_fit_a_header(client: httpx.Client) -> None:
+    """Python's own client takes 64 kB of a header line, others less."""
+    names = ["id", *(f"{number}" + "\u00e4" * 10_000 for number in range(10))]
+    content = ",".join(names).encode() + b"," + HEADER + b"," * len(names) + GOOD
+    assert post(client, content).headers["x-ignored-columns"] == "id, and 10 more"
+
+
 def test_faults_are_named_up_to_a_limit(client: httpx.Client) -> None:
     problem = post(client, HEADER + GOOD + b"x,y,z,w\n" * 100).json()
     assert [error["row"] for error in problem["errors"]] == sorted([2, 3, 4, 5, 6, 7] * 3 + [8, 8])

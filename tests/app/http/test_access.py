@@ -73,7 +73,12 @@ def test_without_a_configured_key_nobody_reloads(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/nowhere", 404), ("GET", "/predict", 405), ("DELETE", "/model", 405)],
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/live/", 404),
+        ("GET", "/predict", 405),
+        ("DELETE", "/model", 405),
+    ],
 )
 def test_routes_that_are_not_there_are_problems_too(
     client: httpx.Client, method: str, path: str, status: int
