@@ -10,7 +10,7 @@ SYNC := VIRTUAL_ENV=.venv uv pip sync --quiet --compile-bytecode --require-hashe
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup up down data new-data sweep promote rollback history serve test test-fast lint bench lock
+.PHONY: help demo setup up down data new-data sweep promote rollback history verify key serve test test-fast lint bench lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,13 @@ rollback: setup ## Take the last promotion back
 
 history: setup ## What was promoted and rolled back: version, metrics, when, commit
 	@$(ACTIVE) python -m lifecycle.deployments show
+
+verify: setup ## Rebuild REV (HEAD) elsewhere and compare every byte; SIGN=key signs the result
+	@$(ACTIVE) python -m lifecycle.verification rebuild "$(or $(REV),HEAD)" $(if $(SIGN),--sign "$(SIGN)")
+
+key: .venv/installed ## A key pair that `verify` signs with: KEY=path
+	@test -n "$(KEY)" || { echo 'Say where: make key KEY=path'; exit 1; }
+	@$(BIN)/python -m lifecycle.verification key "$(KEY)"
 
 serve: setup ## The API on 127.0.0.1:8000, from the version locked in dvc.lock
 	@$(ACTIVE) python -m app

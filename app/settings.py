@@ -1,18 +1,21 @@
 """The server's settings: environment variables, or the `.env` file of the working directory."""
 
+import base64
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import Problem
 
 PREFIX = "SERVE_"
 ENV_FILE = Path(".env")
+
+KEY_BYTES = 32  # of Ed25519
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -66,6 +69,9 @@ class Settings(BaseSettings):
         lock_stage: the stage in it that writes the model folder.
         lock_path: the model folder, as that stage's output is named.
         model_cache: folder that keeps the versions pulled so far.
+        trusted_keys: when set, a version is taken over only if one of these Ed25519 keys has
+            signed its verification. In the variable: 32 bytes each in base64, or the files that
+            hold them (`make key`), with commas between.
         watch_seconds: how often to look whether `lock_file` names another version; 0: never.
         max_bytes: largest CSV or Parquet body.
         max_json_bytes: largest JSON body.
@@ -104,6 +110,7 @@ class Settings(BaseSettings):
     lock_stage: str = "deploy"
     lock_path: str = "model/serving"
     model_cache: Path = Path(".local/models")
+    trusted_keys: Annotated[tuple[bytes, ...], NoDecode] = ()
     watch_seconds: Annotated[float, Field(ge=0)] = 0
 
     max_bytes: Positive = Limits.max_bytes
@@ -134,6 +141,13 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """How large a request's table may be."""
         return Limits(self.max_bytes, self.max_rows, self.max_columns)
+
+    @field_validator("trusted_keys", mode="before")
+    @classmethod
+    def _keys(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(_key(one.strip()) for one in value.split(",") if one.strip())
 
     @field_validator("api_key")
     @classmethod
@@ -167,6 +181,18 @@ def read_settings() -> Settings:
             for fault in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError(f"Wrong or missing settings: {'; '.join(faults)}.") from None
+
+
+def _key(text: str) -> bytes:
+    """A public key from base64, or from the file of that name."""
+    file = Path(text)
+    try:
+        key = base64.b64decode(file.read_text().strip() if file.is_file() else text, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{text!r} is neither a file nor {KEY_BYTES} bytes in base64")
+    return key
 
 
 def _variable(field: str) -> str:

@@ -36,7 +36,8 @@ def project(root: Path) -> Path:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["base"] |= {"path": "data/table.csv", "target": "price"}
     # One fold after the other: an emulator's child processes would run outside of it
-    params["train"] |= {"models": MODELS, "folds": 2, "n_jobs": 1, "blend": 0, "stack": 3}
+    params["train"] |= {"models": MODELS, "folds": 2, "n_jobs": 1, "blend": 0, "stack": len(MODELS)}
+    params["train"]["preprocess"]["normalize"] = "zscore"
     params["evaluate"]["gate"] |= {"limit": None, "beat_baseline": False}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     return root

@@ -26,6 +26,14 @@ class StoreError(Exception):
     """The locked version cannot be had; the text says why and what to do."""
 
 
+class MissingError(StoreError):
+    """S3 has no such object."""
+
+
+class AlteredError(StoreError):
+    """An object or file is not the one that its md5 names."""
+
+
 def locked_version(lock_file: Path, stage: str, path: str) -> str:
     """Read which model version is locked: the md5 of the stage's output, without `.dir`.
 
@@ -135,7 +143,7 @@ def _discard(folder: Path) -> None:
 
 
 def _pull(version: str, folder: Path, settings: "Settings") -> None:
-    remote = _Remote(settings)
+    remote = Remote(settings)
     listing = remote.read(version, ".dir")
     (folder / LISTING).write_bytes(listing)
     for relpath, md5 in _entries(listing, version):
@@ -161,14 +169,14 @@ def _entries(listing: bytes, version: str) -> list[tuple[PurePosixPath, str]]:
 def _check(content: bytes, md5: str, name: str) -> None:
     actual = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if actual != md5:
-        raise StoreError(
+        raise AlteredError(
             f"{name} has md5 {actual} instead of {md5}: it was changed after it was pushed. "
             "Remove that object or file, then `dvc push` again."
         )
 
 
-class _Remote:
-    """A DVC remote in S3, for reading."""
+class Remote:
+    """A DVC remote in S3."""
 
     def __init__(self, settings: "Settings") -> None:
         # A third of a second that a server with the model on disk does not spend.
@@ -180,14 +188,32 @@ class _Remote:
         self._client: Any = client(settings)
 
     def read(self, md5: str, suffix: str = "") -> bytes:
-        """Read and verify one object."""
+        """Read and verify one of DVC's objects."""
+        key = f"files/md5/{md5[:2]}/{md5[2:]}{suffix}"
+        content = self.get(key)
+        _check(content, md5, f"{self._url}/{key} at {self._endpoint}")
+        return content
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write an object beside those of DVC."""
+        self._client.put_object(Bucket=self._bucket, Key=self._full(key), Body=content)
+
+    def _full(self, key: str) -> str:
+        return f"{self._prefix}/{key}" if self._prefix else key
+
+    def get(self, key: str) -> bytes:
+        """Read an object by its key below the remote.
+
+        Raises:
+            MissingError: it is not there.
+            StoreError: S3 does not give it.
+        """
         from botocore.exceptions import BotoCoreError, ClientError
 
-        key = f"files/md5/{md5[:2]}/{md5[2:]}{suffix}"
         where = f"{self._url}/{key} at {self._endpoint}"
-        full_key = f"{self._prefix}/{key}" if self._prefix else key
         try:
-            content = self._client.get_object(Bucket=self._bucket, Key=full_key)["Body"].read()
+            body = self._client.get_object(Bucket=self._bucket, Key=self._full(key))["Body"]
+            return bytes(body.read())
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -199,13 +225,12 @@ class _Remote:
                 advice = "S3 refuses the key; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             else:
                 advice = f"S3 failed with status {status}"
-            raise StoreError(f"Cannot read {where}: {advice} ({code}).") from error
+            kind = MissingError if code == "NoSuchKey" else StoreError
+            raise kind(f"Cannot read {where}: {advice} ({code}).") from error
         except BotoCoreError as error:
             raise StoreError(
                 f"Cannot read {where}: {error} Check AWS_ENDPOINT_URL, the keys, and that S3 runs."
             ) from error
-        _check(content, md5, where)
-        return bytes(content)
 
 
 # libyaml's loader where PyYAML was built with it: ten times as fast, the same result.

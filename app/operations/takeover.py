@@ -11,6 +11,7 @@ from app.errors import Problem
 from app.model.manifest import Manifest
 from app.model.model import Model
 from app.model.store import fetch, locked_version
+from app.model.verification import require
 from app.operations import log, memory, metrics
 from app.settings import Settings
 
@@ -111,6 +112,8 @@ class ModelInService:
         version = locked_version(settings.lock_file, settings.lock_stage, settings.lock_path)
         if self.current is not None and self.current.version == version:
             return None
+        if settings.trusted_keys:
+            require(version, settings)
         folder = fetch(version, settings)
         model, manifest = Model.load(folder, settings.cores), Manifest.read(folder)
         model.self_test(manifest.example, manifest.parity.tolerance)

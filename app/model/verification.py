@@ -1,0 +1,127 @@
+"""The proof that a version was rebuilt elsewhere with the same bits, signed by who did it.
+
+`make verify SIGN=key` writes two objects beside the model in the DVC remote, below
+`verifications/<version>/`: `<public key>.json`, a `Verification`, and `<public key>.sig`, the
+Ed25519 signature of its bytes. The public key stands in hexadecimal digits. A server with
+`SERVE_TRUSTED_KEYS` takes over no version without such a pair by one of those keys.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app.model.store import MissingError, Remote
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+
+class VerificationError(Exception):
+    """A version must not be served, for nobody trusted has verified it; the text says why."""
+
+
+class Rebuilt(BaseModel):
+    """An output: the md5 that `dvc.lock` holds, and the md5 that the rebuild gave."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    locked: str | None
+    rebuilt: str | None
+
+
+class Verification(BaseModel):
+    """`verification.json`.
+
+    Attributes:
+        version: the model's: the md5 of `model/serving` in `dvc.lock`, without `.dir`.
+        commit: what was rebuilt.
+        when: UTC, ISO 8601.
+        same: whether every output came out as locked.
+        outputs: by path.
+        machine: the processor, the system, and how the stages computed.
+        cap: the settings that held the arithmetic.
+        libraries: by name, their versions.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    version: str
+    commit: str
+    when: str
+    same: bool
+    outputs: dict[str, Rebuilt]
+    machine: dict[str, str]
+    cap: dict[str, str]
+    libraries: dict[str, str]
+
+
+def places(version: str, key: bytes) -> tuple[str, str]:
+    """Where a signer's verification of a version and its signature lie, below the remote."""
+    stem = f"verifications/{version}/{key.hex()}"
+    return f"{stem}.json", f"{stem}.sig"
+
+
+def require(version: str, settings: "Settings") -> None:
+    """Refuse a version that no trusted key has signed as verified.
+
+    A signed verification is kept in the model cache, and its signature checked again each time.
+
+    Raises:
+        VerificationError: there is none, or it does not hold.
+        StoreError: S3 does not answer.
+    """
+    reasons = []
+    for key in settings.trusted_keys:
+        try:
+            _require(version, key, settings)
+        except MissingError:
+            reasons.append(f"none by {key.hex()}")
+        except VerificationError as error:
+            reasons.append(str(error))
+        else:
+            return
+    raise VerificationError(
+        f"Version {version} is not verified by a key of SERVE_TRUSTED_KEYS ({'; '.join(reasons)}). "
+        "Run `make verify REV=commit SIGN=key` on a machine that holds such a key."
+    )
+
+
+def _require(version: str, key: bytes, settings: "Settings") -> None:
+    paths = places(version, key)
+    kept = [settings.model_cache / path for path in paths]
+    if all(file.exists() for file in kept):
+        try:
+            check(version, key, *(file.read_bytes() for file in kept))
+        except VerificationError:
+            pass  # damaged on this disk, or signed anew: S3 decides
+        else:
+            return
+    remote = Remote(settings)
+    contents = [remote.get(path) for path in paths]
+    check(version, key, *contents)
+    for file, content in zip(kept, contents, strict=True):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+def check(version: str, key: bytes, statement: bytes, signature: bytes) -> None:
+    """Check one verification.
+
+    Raises:
+        VerificationError: the signature is not the key's, or it says something else.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, statement)
+        said = Verification.model_validate_json(statement)
+    except InvalidSignature:
+        raise VerificationError(f"the signature is not that of {key.hex()}") from None
+    except ValidationError as error:
+        raise VerificationError(f"what {key.hex()} signed is no verification") from error
+    if said.version != version:
+        raise VerificationError(f"what {key.hex()} signed is about version {said.version}")
+    if not said.same:
+        raise VerificationError(f"what {key.hex()} signed says that the rebuild differed")
