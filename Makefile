@@ -10,7 +10,8 @@ SYNC := VIRTUAL_ENV=.venv uv pip sync --quiet --compile-bytecode --require-hashe
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup up down data new-data sweep promote rollback history verify key serve test test-fast lint bench lock
+.PHONY: help demo setup up down data new-data sweep promote rollback history verify key serve predict
+.PHONY: test test-fast lint bench lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -67,6 +68,12 @@ key: .venv/installed ## A key pair that `verify` signs with: KEY=path
 
 serve: setup ## The API on 127.0.0.1:8000, from the version locked in dvc.lock
 	@$(ACTIVE) python -m app
+
+# More options: PREDICT='--keep id --probabilities'
+PREDICT ?=
+predict: setup ## Score a file or folder, here or in S3: IN=file OUT=file
+	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Say which: make predict IN=data/diamonds.csv OUT=scored.csv'; exit 1; }
+	@$(ACTIVE) python -m app.batch "$(IN)" "$(OUT)" $(PREDICT)
 
 # More of pytest's options, say TESTS='--cov' or TESTS='-k sweep'
 TESTS ?=
