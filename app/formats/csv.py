@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -22,9 +23,9 @@ from app.model.runtime import Packed
 from app.settings import Limits
 
 MAX_HEADER = 1024**2  # bytes
-LONGEST_CELL = 2**31 - 1  # uploads have their own limit; Python's is 131,072
 TEXT = pa.dictionary(pa.int32(), pa.string())
 
+SPECIAL = re.compile(rb'[",\r\n]')  # what a cell must have quotes for
 ROWS = 16_384  # written in one go
 SLICE = 1024**2  # bytes split into lines in one go
 
@@ -57,8 +58,9 @@ def read(data: Bytes, interface: Interface, limits: Limits) -> tuple[pa.Table, l
         feature.name: pa.float64() if feature.kind == "number" else TEXT
         for feature in interface.features
     }
+    missing = ["", *interface.missing_values]
     try:
-        table = _parse(data, types, interface, quoted)
+        table = _parse(data, types, quoted, missing)
         numbers_fit = all(
             pc.all(pc.is_finite(table.column(name)), min_count=0).as_py()
             for name, type_ in types.items()
@@ -71,7 +73,7 @@ def read(data: Bytes, interface: Interface, limits: Limits) -> tuple[pa.Table, l
     if not numbers_fit:
         # Read as texts: then packing can name each cell that is not a number.
         try:
-            table = _parse(data, dict.fromkeys(types, TEXT), interface, quoted)
+            table = _parse(data, dict.fromkeys(types, TEXT), quoted, missing)
         except pa.ArrowInvalid as error:
             raise explain(data, error, list(types), quoted) from error
     return table, ignored
@@ -121,7 +123,7 @@ def _check_header(names: list[str], interface: Interface, max_columns: int) -> l
 
 
 def _parse(
-    data: Bytes, types: dict[str, pa.DataType], interface: Interface, quoted: bool
+    data: Bytes, types: Mapping[str, pa.DataType], quoted: bool, missing: Sequence[str]
 ) -> pa.Table:
     return arrow_csv.read_csv(
         pa.py_buffer(data),
@@ -129,8 +131,8 @@ def _parse(
         convert_options=arrow_csv.ConvertOptions(
             column_types=types,
             include_columns=list(types),
-            null_values=["", *interface.missing_values],
-            strings_can_be_null=True,
+            null_values=missing,
+            strings_can_be_null=bool(missing),
         ),
     )
 
@@ -138,10 +140,10 @@ def _parse(
 def reply(rows: Bytes, prediction: Prediction, classes: Sequence[Class]) -> list[bytes]:
     """Append the predictions to the rows of a CSV file.
 
-    The rows stay as they were sent; in a file with quotes, their cells stay. The new
-    columns are `prediction` and, with probabilities, one `probability_<class>` for each
-    class; a name that the file already has gets an underscore. A number that is not finite
-    becomes an empty cell.
+    The rows stay as they were sent where each line is one; in a file with quotes or lone
+    carriage returns, their cells stay. The new columns are `prediction` and, with
+    probabilities, one `probability_<class>` for each class; a name that the file already has
+    gets an underscore. A number that is not finite becomes an empty cell.
 
     Args:
         rows: the file.
@@ -154,12 +156,11 @@ def reply(rows: Bytes, prediction: Prediction, classes: Sequence[Class]) -> list
     Raises:
         Problem: the rows cannot be matched with their predictions.
     """
-    csv.field_size_limit(LONGEST_CELL)
-    records = _lines(rows) if _one_line_per_row(rows) else _quoted_records(rows)
+    names = read_header(rows)
+    records = _lines(rows) if _one_line_per_row(rows) else _parsed_records(rows, names)
     header = next(records)
-    names = next(csv.reader([header.decode("utf-8", "surrogateescape")]))
     columns = _columns(prediction, classes)
-    new_names = [_record([_unused(name, names)]) for name, _ in columns]
+    new_names = [_cell(_unused(name, names).encode()) for name, _ in columns]
     pieces = [b",".join([header, *new_names]) + b"\n"]
     written = 0
     for start in range(0, len(prediction.values), ROWS):
@@ -176,7 +177,10 @@ def reply(rows: Bytes, prediction: Prediction, classes: Sequence[Class]) -> list
 
 
 def _one_line_per_row(data: Bytes) -> bool:
-    return b'"' not in data and b"\n" in data
+    """Whether the lines, which all end in a line feed, are what the parser takes for rows."""
+    if b'"' in data or b"\n" not in data:
+        return False
+    return b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")
 
 
 def _lines(data: Bytes) -> Iterator[bytes]:
@@ -190,18 +194,21 @@ def _lines(data: Bytes) -> Iterator[bytes]:
         start = end
 
 
-def _quoted_records(data: Bytes) -> Iterator[bytes]:
-    """Give the records of a file whose quoted cells may hold line ends, each written anew."""
-    text = io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogateescape", newline="")
-    return map(_record, filter(None, csv.reader(text)))
+def _parsed_records(data: Bytes, names: Sequence[str]) -> Iterator[bytes]:
+    """Give the records as the parser that packs them sees them, each written anew."""
+    quoted = b'"' in data
+    table = _parse(data, dict.fromkeys(names, pa.binary()), quoted, missing=())
+    yield b",".join([_cell(name.encode()) for name in names])
+    for batch in table.to_batches(ROWS):
+        for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield b",".join(map(_cell, cells))
 
 
-def _record(cells: Sequence[str]) -> bytes:
-    """Write one record, without a line's end."""
-    line = io.StringIO()
-    # The writer quotes a cell that holds a character of its line end, so it needs both.
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
-    return line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape")
+def _cell(content: bytes) -> bytes:
+    """Write one cell, quoted where it needs to be."""
+    if SPECIAL.search(content):
+        return b'"' + content.replace(b'"', b'""') + b'"'
+    return content
 
 
 def _columns(
@@ -224,7 +231,7 @@ def _cells(values: np.ndarray[Any, Any]) -> list[bytes]:
     if values.dtype == np.float64:
         numbers = orjson.dumps(values.tolist())[1:-1].replace(b"null", b"")
         return numbers.split(b",")
-    cell_of = {label: _record([_text(label)]) for label in set(values.tolist())}
+    cell_of = {label: _cell(_text(label).encode()) for label in set(values.tolist())}
     return [cell_of[label] for label in values.tolist()]
 
 

@@ -4,7 +4,7 @@ import codecs
 import contextlib
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from pyarrow import csv as arrow_csv
 from app.errors import MAX_ERRORS, Problem, quote
 from app.formats.registry import Bytes
 
+LONGEST_ROW = 1024**2  # bytes; Arrow reads none that are longer
 SLICE = 4 * 1024**2  # bytes searched in one go, so that no other thread waits long
 
 
@@ -24,7 +25,9 @@ def check_quotes(data: Bytes) -> bool:
     """
     count = sum(data.count(b'"', start, start + SLICE) for start in range(0, len(data), SLICE))
     if count % 2:
-        reader = csv.reader(_lines(data), strict=True)
+        csv.field_size_limit(LONGEST_ROW)
+        text = io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogateescape", newline="")
+        reader = csv.reader(text, strict=True)
         try:
             for _ in reader:
                 pass
@@ -33,11 +36,6 @@ def check_quotes(data: Bytes) -> bool:
                 "invalid-csv", f"Line {reader.line_num}: the quotes are wrong: {error}."
             ) from error
     return count > 0
-
-
-def _lines(data: Bytes) -> Iterator[str]:
-    for line in io.BytesIO(data):
-        yield line.decode("utf-8", "surrogateescape")
 
 
 def explain(data: Bytes, error: pa.ArrowInvalid, columns: Sequence[str], quoted: bool) -> Problem:

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.app.conftest import CUT, EXAMPLE, regression_answer
 
@@ -194,6 +196,39 @@ def test_rows_come_back_with_their_predictions(
 ) -> None:
     text = rows_with_predictions(client, content.encode())
     assert text == f"{NAMES},prediction\n{expected},{ANSWER}\n"
+
+
+ENDS = ["\n", "\r\n", "\r", "\r\r\n", "\n\n", "\n\r", "\r\n\r"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(0, 99),
+            st.sampled_from(["Fair", '"Go""od"', '"a\rb"', '"a\nb"', '5" pipe', ""]),
+            st.sampled_from(ENDS),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    first=st.sampled_from(["", *ENDS]),
+    end=st.sampled_from(ENDS),
+)
+def test_each_row_keeps_its_own_prediction(
+    client: httpx.Client, rows: list[tuple[int, str, str]], first: str, end: str
+) -> None:
+    """Whatever ends the lines, also mixed, and whatever the quotes hold."""
+    lines = "".join(f"{carat},{cut},,{end}" for carat, cut, end in rows)
+    text = rows_with_predictions(client, f"{first}{NAMES}{end}{lines}".encode())
+    header, *replies = csv.reader(io.StringIO(text, newline=""))
+    assert header == [*NAMES.split(","), "prediction"]
+    alone = [next(csv.reader([cut], strict=False)) for _, cut, _ in rows]
+    assert [reply[:2] for reply in replies] == [
+        [str(carat), (cut or [""])[0]] for (carat, _, _), cut in zip(rows, alone, strict=True)
+    ]
+    answers = [100.0 * carat + CUT[{"Fair": 0, "": 4}.get(cut, 3)] for carat, cut, _ in rows]
+    assert [float(reply[-1]) for reply in replies] == answers
 
 
 def test_cells_with_line_breaks_keep_them(client: httpx.Client) -> None:
