@@ -140,8 +140,9 @@ def reply(rows: Bytes, prediction: Prediction, classes: Sequence[Class]) -> list
 
     The rows stay as they were sent; in a file with quotes, their cells stay. The new
     columns are `prediction` and, with probabilities, one `probability_<class>` for each
-    class; a name that the file already has gets an underscore. A number that is not finite
-    becomes an empty cell.
+    class and, with an explanation, one `contribution:<column>` for each column of the model; a
+    name that the file already has gets an underscore. A number that is not finite becomes an
+    empty cell.
 
     Args:
         rows: the file.
@@ -211,6 +212,9 @@ def _columns(
     if prediction.probabilities is not None:
         names = [f"probability_{_text(label)}" for label in classes]
         columns += zip(names, prediction.probabilities.T, strict=True)
+    if prediction.explanation is not None:
+        names = [f"contribution:{name}" for name in prediction.explanation.features]
+        columns += zip(names, prediction.explanation.contributions.T, strict=True)
     return columns
 
 
