@@ -32,11 +32,27 @@ class Limits:
         max_bytes: of a file, also when it is unpacked.
         max_rows: see the name.
         max_columns: see the name.
+        max_explained_rows: most rows whose answers are explained at once.
     """
 
     max_bytes: int = 256 * 1024**2
     max_rows: int = 5_000_000
     max_columns: int = 4_096
+    max_explained_rows: int = 50_000
+
+    def check_explained_rows(self, rows: int) -> None:
+        """Refuse to explain too many answers.
+
+        Raises:
+            Problem: says how many it may be.
+        """
+        if rows > self.max_explained_rows:
+            raise Problem(
+                "too-many-rows",
+                f"There are {rows} rows; this server explains at most {self.max_explained_rows} at "
+                "once.",
+                status=413,
+            )
 
     def check_rows(self, rows: int) -> None:
         """Refuse a table without rows, or with too many.
@@ -77,6 +93,7 @@ class Settings(BaseSettings):
         max_json_bytes: largest JSON body.
         max_rows: most rows in one request.
         max_columns: most columns in one request.
+        max_explained_rows: most rows that one request may have explained.
         max_concurrent: most large requests (files, and JSON beyond a few rows) that each worker
             answers at once; a further one gets 503.
         upload_seconds: how long a client may take to send its body.
@@ -117,6 +134,7 @@ class Settings(BaseSettings):
     max_json_bytes: Positive = 8 * 1024**2
     max_rows: Positive = Limits.max_rows
     max_columns: Positive = Limits.max_columns
+    max_explained_rows: Positive = Limits.max_explained_rows
     max_concurrent: Positive = 16
     upload_seconds: Annotated[float, Field(gt=0)] = 120
 
@@ -140,7 +158,7 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """How large a request's table may be."""
-        return Limits(self.max_bytes, self.max_rows, self.max_columns)
+        return Limits(self.max_bytes, self.max_rows, self.max_columns, self.max_explained_rows)
 
     @field_validator("trusted_keys", mode="before")
     @classmethod

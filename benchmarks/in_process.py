@@ -35,7 +35,7 @@ def compare(folder: Path, data: bytes, repeats: int) -> dict[str, float]:
     answer = model.predict(rows).values
 
     def service(*, as_csv: bool = False) -> object:
-        return answer_file(model, upload, settings.limits, probabilities=False, to_csv=as_csv)
+        return answer_file(model, upload, settings.limits, to_csv=as_csv)
 
     work: dict[str, Callable[[], object]] = {
         "service_json": service,

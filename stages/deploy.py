@@ -3,8 +3,9 @@
 $ python -m stages deploy
 
 Reads prepared/, model/candidate/ and reports/metrics.json; writes model/final/pipeline.pkl (the
-refitted PyCaret pipeline, for analysis) and model/serving/ (what the server pulls: the graph and
-its manifest). The md5 of model/serving/ in `dvc.lock` is the model's version.
+refitted PyCaret pipeline, for analysis) and model/serving/ (what the server pulls: the graph,
+what its answers are explained with, and the manifest). The md5 of model/serving/ in `dvc.lock` is
+the model's version.
 """
 
 import json
@@ -20,6 +21,7 @@ from app.model.model import Model
 from stages.arithmetic import launch
 from stages.deployment.conversion import convert, describe
 from stages.deployment.example import choose_example
+from stages.deployment.explanation import explain
 from stages.deployment.folder import lineage, write
 from stages.deployment.proof import NotProven, bounded, prove
 from stages.deployment.registry import Contender, register
@@ -44,8 +46,8 @@ from stages.training.threads import one_thread
 
 def build(
     params: Params, schema: Schema, train: pd.DataFrame, test: pd.DataFrame
-) -> tuple[Manifest, bytes, Parity]:
-    """Refit, convert and prove; the manifest, the file that it describes, the measured parity.
+) -> tuple[Manifest, dict[str, bytes], Parity]:
+    """Refit, convert and prove; the manifest, the files that it describes, the measured parity.
 
     Raises:
         NotConvertible: a step or the estimator has no exact counterpart in ONNX.
@@ -57,8 +59,14 @@ def build(
     save(experiment, pipeline, FINAL)
     content = convert(pipeline, schema, params.deploy.runtime)
     interface = describe(content, schema, params)
+    files = {interface.file: content}
     model = Model(interface, content)
     parity = prove(pipeline, model, model_frame(test, schema), schema, params.deploy.parity)
+    if params.deploy.explain != "none":
+        rows = pd.concat([train, test])
+        explanation, file = explain(pipeline, rows, schema, params)
+        interface = interface.model_copy(update={"explanation": explanation})
+        files[explanation.file] = file
     manifest = Manifest(
         **dict(interface),
         metrics=json.loads(METRICS.read_text())["model"],
@@ -66,7 +74,7 @@ def build(
         parity=bounded(parity),
         example=choose_example(model, test, schema),
     )
-    return manifest, content, parity
+    return manifest, files, parity
 
 
 def main() -> None:
@@ -78,15 +86,15 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="pycaret|sklearn|joblib")  # nobody could act on them
     try:
         with one_thread():
-            manifest, content, parity = build(params, schema, train, test)
+            manifest, files, parity = build(params, schema, train, test)
     except (NotConvertible, NotProven) as error:
         sys.exit(f"deploy: {error}")
-    write(SERVING, manifest, content)
+    write(SERVING, manifest, files)
     metric = params.evaluate.gate.metric
     log(manifest, parity, Contender(metric, params.deploy.champion, pa.Table.from_pandas(test)))
     print(
-        f"deploy: {manifest.name} {md5(SERVING)}: {len(content) / 1e6:.1f} MB of "
-        f"{manifest.runtime}, within {parity.max_relative:.1e} of the fitted pipeline on "
+        f"deploy: {manifest.name} {md5(SERVING)}: {len(files[manifest.file]) / 1e6:.1f} MB "
+        f"of {manifest.runtime}, within {parity.max_relative:.1e} of the fitted pipeline on "
         f"{parity.rows} rows"
     )
 

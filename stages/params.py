@@ -117,6 +117,7 @@ class Deploy(Block):
     runtime: Literal["onnx", "pycaret"]
     parity: Annotated[float, Field(gt=0)]
     champion: Literal["better", "always"]
+    explain: Literal["medians", "columns", "rows", "none"]
 
 
 class Params(Block):

@@ -142,8 +142,9 @@ def reply(rows: Bytes, prediction: Prediction, classes: Sequence[Class]) -> list
 
     The rows stay as they were sent where each line is one; in a file with quotes or lone
     carriage returns, their cells stay. The new columns are `prediction` and, with
-    probabilities, one `probability_<class>` for each class; a name that the file already has
-    gets an underscore. A number that is not finite becomes an empty cell.
+    probabilities, one `probability_<class>` for each class, and with an explanation one
+    `contribution:<column>` for each column; a name that the file already has gets an
+    underscore. A number that is not finite becomes an empty cell.
 
     Args:
         rows: the file.
@@ -218,6 +219,9 @@ def _columns(
     if prediction.probabilities is not None:
         names = [f"probability_{_text(label)}" for label in classes]
         columns += zip(names, prediction.probabilities.T, strict=True)
+    if prediction.explanation is not None:
+        names = [f"contribution:{name}" for name in prediction.explanation.features]
+        columns += zip(names, prediction.explanation.contributions.T, strict=True)
     return columns
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import orjson
 
 from app.errors import Problem
+from app.model.explanation.result import Explanation
+from app.model.manifest import Task
 from app.model.model import Model, Prediction
 from app.model.records import Record
 from app.model.runtime import Packed
@@ -60,7 +62,7 @@ def parse_object(
 
 
 def reply(model: Model, prediction: Prediction) -> list[bytes]:
-    """`{"predictions": [...], "model": {...}}`, with `classes` and `probabilities` if any.
+    """`{"predictions": [...], "model": {...}}`, and what else the prediction has.
 
     A number that is not finite becomes null.
 
@@ -71,7 +73,32 @@ def reply(model: Model, prediction: Prediction) -> list[bytes]:
     if prediction.probabilities is not None:
         pieces += [b',"classes":', orjson.dumps(model.interface.classes)]
         pieces += [b',"probabilities":', *_array(prediction.probabilities)]
+    if prediction.explanation is not None:
+        pieces += [b',"explanation":', *_explanation(prediction.explanation, model.interface.task)]
     return [*pieces, b',"model":', model.name_and_version, b"}"]
+
+
+def _explanation(explanation: Explanation, task: Task) -> list[bytes]:
+    """The base is one number for a regression, else one for each row."""
+    base = _array(explanation.base)
+    if task == "regression":
+        base = [orjson.dumps(float(explanation.base[0]))]
+    pieces = [b'{"base":', *base]
+    pieces += [b',"contributions":', *_by_feature(explanation.features, explanation.contributions)]
+    if explanation.standard_error is not None:
+        pieces += [
+            b',"standard_error":',
+            *_by_feature(explanation.features, explanation.standard_error),
+        ]
+    said = {"method": explanation.method, "additivity_error": explanation.additivity_error}
+    return [*pieces, b",", orjson.dumps(said)[1:]]
+
+
+def _by_feature(names: Sequence[str], values: np.ndarray[Any, Any]) -> list[bytes]:
+    pieces = [b"{"]
+    for name, column in zip(names, np.ascontiguousarray(values.T), strict=True):
+        pieces += [b"," if len(pieces) > 1 else b"", orjson.dumps(name), b":", *_array(column)]
+    return [*pieces, b"}"]
 
 
 def _array(values: np.ndarray[Any, Any]) -> list[bytes]:

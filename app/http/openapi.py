@@ -39,9 +39,11 @@ def document(in_service: ModelInService, guarded: frozenset[str]) -> Json:
     if model and manifest:
         info = {"title": f"Predictions: {manifest.name}", "version": model.version}
         skeleton["info"].update(info)
+        parameters = skeleton["components"]["parameters"]
         if not model.gives_probabilities:
-            parameter = skeleton["components"]["parameters"]["probabilities"]
-            parameter["schema"]["enum"] = ["false"]
+            parameters["probabilities"]["schema"]["enum"] = ["false"]
+        if model.explainer is None:
+            parameters["explain"]["schema"]["enum"] = ["false"]
         _add_columns(skeleton["components"]["schemas"], manifest)
         _add_examples(skeleton["paths"]["/invocations"]["post"]["requestBody"], manifest)
     return skeleton

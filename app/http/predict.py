@@ -31,6 +31,22 @@ PackJson = Callable[[bytes | bytearray, Model, Limits], tuple[Packed, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
+class Extras:
+    """What a reply is to hold beside the predictions.
+
+    Attributes:
+        probabilities: of each class.
+        explain: what each column contributes.
+    """
+
+    probabilities: bool = False
+    explain: bool = False
+
+
+NOTHING = Extras()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A reply to be sent.
 
@@ -85,7 +101,7 @@ async def _reply_to_file(request: Request, service: Service, upload: Upload) -> 
         _model(service),
         upload,
         service.limits,
-        probabilities=_probabilities(request),
+        _extras(request),
         to_csv=_accepts_csv(request),
     )
     reply = _reply(request, await _on_thread(service, answer))
@@ -97,19 +113,20 @@ async def _reply_to_file(request: Request, service: Service, upload: Upload) -> 
 async def _reply_to_json(request: Request, pack_json: PackJson) -> Response:
     service: Service = request.app.state.service
     settings, limits = service.settings, service.limits
-    probabilities = _probabilities(request)
-    if is_small(request):
+    extras = _extras(request)
+    # An explanation may take long, and no other request waits for one.
+    if is_small(request) and not extras.explain:
         model = _model(service)
         body = await read_small(request, settings.upload_seconds)
-        return _reply(request, answer_json(model, body, pack_json, limits, probabilities))
+        return _reply(request, answer_json(model, body, pack_json, limits, extras))
     async with _place(service):
         large = await read_body(request, settings.max_json_bytes, settings.upload_seconds)
-        answer = partial(answer_json, _model(service), large, pack_json, limits, probabilities)
+        answer = partial(answer_json, _model(service), large, pack_json, limits, extras)
         return _reply(request, await _on_thread(service, answer))
 
 
 def answer_file(
-    model: Model, upload: Upload, limits: Limits, *, probabilities: bool, to_csv: bool
+    model: Model, upload: Upload, limits: Limits, extras: Extras = NOTHING, *, to_csv: bool
 ) -> Answer:
     """Predict every row of a file.
 
@@ -117,16 +134,16 @@ def answer_file(
         model: the model.
         upload: the file.
         limits: how large it may be.
-        probabilities: give them as well.
+        extras: what to give beside the predictions.
         to_csv: give the file's rows with the predictions appended, instead of JSON.
 
     Raises:
         Problem: the file does not fit.
     """
-    _check_probabilities(model, probabilities)
+    _check_probabilities(model, extras.probabilities)
     source = file_format(upload)
     rows, ignored = pack(source, upload.data, model, limits)
-    prediction = _predict(model, rows, probabilities)
+    prediction = _predict(model, rows, limits, extras)
     if to_csv:
         from app.formats import csv  # imports Arrow, which takes long
 
@@ -139,7 +156,7 @@ def answer_file(
 
 
 def answer_json(
-    model: Model, body: bytes | bytearray, pack_json: PackJson, limits: Limits, probabilities: bool
+    model: Model, body: bytes | bytearray, pack_json: PackJson, limits: Limits, extras: Extras
 ) -> Answer:
     """Predict the rows of a JSON body.
 
@@ -148,20 +165,25 @@ def answer_json(
         body: the text.
         pack_json: what reads it, `pack` of `app.formats.json` or of `app.formats.mlflow`.
         limits: how large it may be.
-        probabilities: give them as well.
+        extras: what to give beside the predictions.
 
     Raises:
         Problem: the body does not fit.
     """
-    _check_probabilities(model, probabilities)
+    _check_probabilities(model, extras.probabilities)
     rows, ignored = pack_json(body, model, limits)
-    pieces = json.reply(model, _predict(model, rows, probabilities))
+    pieces = json.reply(model, _predict(model, rows, limits, extras))
     return Answer(pieces, JSON_REPLY, model.version, len(rows), ignored)
 
 
-def _predict(model: Model, rows: Packed, probabilities: bool) -> Prediction:
+def _predict(model: Model, rows: Packed, limits: Limits, extras: Extras) -> Prediction:
+    explanation = None
+    if extras.explain:
+        limits.check_explained_rows(len(rows))
+        explanation = model.explain(rows)
     prediction = model.predict(rows)
-    return prediction if probabilities else Prediction(prediction.values)
+    probabilities = prediction.probabilities if extras.probabilities else None
+    return Prediction(prediction.values, probabilities, explanation)
 
 
 def _check_probabilities(model: Model, requested: bool) -> None:
@@ -243,13 +265,17 @@ async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-def _probabilities(request: Request) -> bool:
+def _extras(request: Request) -> Extras:
     if not request.scope["query_string"]:
-        return False
-    value = request.query_params.get("probabilities", "false")
+        return NOTHING
+    return Extras(_is_true(request, "probabilities"), _is_true(request, "explain"))
+
+
+def _is_true(request: Request, parameter: str) -> bool:
+    value = request.query_params.get(parameter, "false")
     if value not in ("true", "false"):
         raise Problem(
-            "invalid-parameter", "The parameter 'probabilities' is either 'true' or 'false'."
+            "invalid-parameter", f"The parameter '{parameter}' is either 'true' or 'false'."
         )
     return value == "true"
 

@@ -1,7 +1,8 @@
 """The contract between the deploy stage, which writes a model folder, and whoever serves it.
 
-A model folder holds two files: the graph (or, for `runtime: pycaret`, the fitted pipeline)
-and `manifest.json`, which describes it. The graph takes two packed inputs:
+A model folder holds the graph (or, for `runtime: pycaret`, the fitted pipeline), unless
+`deploy.explain` is `none` the file that answers are explained with, and `manifest.json`, which
+describes both. The graph takes two packed inputs:
 
 - `numeric`, float64, shape (rows, n): the features of kind `number`, `boolean` (0 or 1) and
   `date` (seconds since 1970-01-01 UTC), in manifest order; NaN where missing.
@@ -77,8 +78,25 @@ class Example(Contract):
     probabilities: tuple[float, ...] | None = None
 
 
+class ExplanationFile(Contract):
+    """The file that answers are explained with; see `app.model.explanation.explainer`.
+
+    Attributes:
+        file: its name in the folder.
+        sha256: of it, hex.
+        background: what its background rows are (`deploy.explain`): `medians` of groups of rows,
+            `columns` drawn each by itself, or real `rows`.
+        rows: how many they are.
+    """
+
+    file: str
+    sha256: str
+    background: Literal["medians", "columns", "rows"]
+    rows: int
+
+
 class Interface(Contract):
-    """What a model reads, what it answers, and its file: all that is needed to run it.
+    """What a model reads, what it answers, and its files: all that is needed to run it.
 
     Attributes:
         name: the model's name (`base.name`).
@@ -90,6 +108,7 @@ class Interface(Contract):
         runtime: `onnx`, or `pycaret` where the pipeline could not be converted.
         file: the graph's file name in the folder.
         sha256: of that file, hex.
+        explanation: the file that answers are explained with, where there is one.
     """
 
     format: Literal[1] = 1
@@ -102,6 +121,7 @@ class Interface(Contract):
     runtime: Literal["onnx", "pycaret"] = "onnx"
     file: str
     sha256: str
+    explanation: ExplanationFile | None = None
 
 
 class Manifest(Interface):

@@ -13,6 +13,9 @@ import orjson
 if TYPE_CHECKING:
     import pyarrow as pa
 
+from app.errors import Problem
+from app.model.explanation.explainer import Explainer
+from app.model.explanation.result import Explanation
 from app.model.manifest import Class, Example, Interface, Manifest
 from app.model.nearness import largest_difference
 from app.model.records import RecordPacker
@@ -23,6 +26,8 @@ from app.model.runtime import Floats, Packed, Runtime, open_graph
 ROWS_PER_CALL = 4_096
 # The stored answers of the self-test have nine significant digits.
 STORED_DIGITS = 1e-9
+# Rows that a model may be asked in order to explain those of one request: about a minute.
+MAX_CALLS = 40_000_000
 
 Outputs = tuple[npt.NDArray[Any], Floats | None]
 
@@ -39,14 +44,16 @@ class Prediction:
         values: float64 numbers, or for a classification the labels (dtype object).
         probabilities: float64, shape (rows, classes), columns as in the interface's `classes`;
             None for a regression, or where the estimator has none.
+        explanation: why the answers are what they are, where that was asked for.
     """
 
     values: npt.NDArray[Any]
     probabilities: Floats | None = None
+    explanation: Explanation | None = None
 
 
 class Model:
-    """A model whose file is the one that its interface describes.
+    """A model whose files are those that its interface describes.
 
     Attributes:
         interface: what goes in and what comes out.
@@ -54,29 +61,30 @@ class Model:
         name_and_version: both as JSON, as every reply has them.
         packer: packs JSON records for it.
         gives_probabilities: whether its predictions have any.
+        explainer: explains its answers; None where it was deployed without.
     """
 
     def __init__(
-        self, interface: Interface, content: bytes, version: str = "draft", threads: int = 1
+        self,
+        interface: Interface,
+        content: bytes,
+        version: str = "draft",
+        threads: int = 1,
+        explanation: bytes | None = None,
     ) -> None:
-        """Verify a model's file, then open those very bytes.
+        """Verify a model's files, then open those very bytes.
 
         Args:
             interface: says what the file is.
             content: the file.
             version: its name for replies and messages.
             threads: cores that one prediction may use.
+            explanation: the file that answers are explained with, where the model has one.
 
         Raises:
-            ModelError: the file is not the one that the interface describes.
+            ModelError: a file is not the one that the interface describes.
         """
-        sha256 = hashlib.sha256(content).hexdigest()
-        if sha256 != interface.sha256:
-            raise ModelError(
-                f"Model {version}: {interface.file} has sha256 {sha256}, the manifest says "
-                f"{interface.sha256}: the file was changed after it was deployed. Delete the "
-                "folder, then pull or deploy again."
-            )
+        _verify(content, interface.file, interface.sha256, version)
         self.interface = interface
         self.version = version
         self.name_and_version = orjson.dumps({"name": interface.name, "version": version})
@@ -88,19 +96,24 @@ class Model:
         self._pool = ThreadPoolExecutor(threads, "predict") if threads > 1 else None
         self._classes = np.empty(len(interface.classes), object)
         self._classes[:] = interface.classes
+        self.explainer: Explainer | None = None
+        if interface.explanation is not None and explanation is not None:
+            described = interface.explanation
+            _verify(explanation, described.file, described.sha256, version)
+            self.explainer = Explainer(explanation, interface.features, self._run)
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> "Model":
         """Open a model folder, whose name becomes the version.
 
         Raises:
-            ModelError: its file is not the one that its manifest describes.
+            ModelError: its files are not those that its manifest describes.
         """
         manifest = Manifest.read(folder)
-        path = folder / manifest.file
-        if path.parent != folder:
-            raise ModelError(f"{folder.name}: the manifest names a file outside: {manifest.file!r}")
-        return cls(manifest, path.read_bytes(), folder.name, threads)
+        content, explanation = _read(folder, manifest.file), None
+        if manifest.explanation is not None:
+            explanation = _read(folder, manifest.explanation.file)
+        return cls(manifest, content, folder.name, threads, explanation)
 
     def predict(self, rows: Packed) -> Prediction:
         """Answer packed rows, in order; no rows, no answers."""
@@ -110,6 +123,28 @@ class Model:
         if self.interface.task == "classification":
             values = self._classes[values]
         return Prediction(values, probabilities)
+
+    def explain(self, rows: Packed) -> Explanation:
+        """Explain the answers to packed rows, at least one.
+
+        Raises:
+            Problem: there is nothing to explain them with, or it would take too long.
+        """
+        if self.explainer is None:
+            raise Problem(
+                "no-explanations",
+                "This model explains nothing: it was deployed without background rows "
+                "(deploy.explain is none).",
+            )
+        calls = self.explainer.method.calls
+        if len(rows) * calls > MAX_CALLS:
+            raise Problem(
+                "too-many-rows",
+                f"To explain one row, this model answers {calls:,} others; at most "
+                f"{max(1, MAX_CALLS // calls)} rows can be explained at once.",
+                status=413,
+            )
+        return self.explainer.explain(rows, self._pool.map if self._pool else map)
 
     def _run(self, rows: Packed) -> Outputs:
         inputs: dict[str, npt.NDArray[Any]] = {}
@@ -179,6 +214,22 @@ class Model:
                 f"Model {self.version} fails its self-test: the stored answer to its example is "
                 f"{example.prediction!r}, this machine answers {value!r}."
             )
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if path.parent != folder:
+        raise ModelError(f"{folder.name}: the manifest names a file outside: {name!r}")
+    return path.read_bytes()
+
+
+def _verify(content: bytes, name: str, sha256: str, version: str) -> None:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
+        raise ModelError(
+            f"Model {version}: {name} has sha256 {actual}, the manifest says {sha256}: the file "
+            "was changed after it was deployed. Delete the folder, then pull or deploy again."
+        )
 
 
 def _same_probabilities(

@@ -1,22 +1,51 @@
 """Writes what the server explains answers with (see `app.model.explanation.explainer`)."""
 
+import hashlib
 import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
 
 from app.model.explanation.terms import Terms
+from app.model.manifest import ExplanationFile
+from app.model.packing import pack
 from app.model.runtime import Packed
+from stages.deployment.background import background
 from stages.onnx_writer.parts import Parts, take_apart
+from stages.params import Params
 from stages.schema import Schema
+
+FILE = "explanation.npz"
 
 # Bits that the server would keep of long paths, a byte each; beyond, it asks the model instead.
 MAX_BITS = 200_000_000
 
 
-def explanation_file(pipeline: Any, schema: Schema, background: Packed, runtime: str) -> bytes:
+def explain(
+    pipeline: Any, frame: pd.DataFrame, schema: Schema, params: Params
+) -> tuple[ExplanationFile, bytes]:
+    """The file that answers are explained with, as the manifest describes it.
+
+    Args:
+        pipeline: the fitted pipeline.
+        frame: the prepared rows.
+        schema: the tables' schema.
+        params: not with `deploy.explain: none`.
+    """
+    kind: Any = params.deploy.explain
+    rows = background(frame, schema, kind, params.base.seed)
+    packed = pack(pa.Table.from_pandas(rows, preserve_index=False), schema.features)
+    content = explanation_file(pipeline, schema, packed, params.deploy.runtime)
+    sha256 = hashlib.sha256(content).hexdigest()
+    described = ExplanationFile(file=FILE, sha256=sha256, background=kind, rows=len(rows))
+    return described, content
+
+
+def explanation_file(pipeline: Any, schema: Schema, rows: Packed, runtime: str) -> bytes:
     """The file with the background rows and, where the model is such a sum, its terms.
 
     The same pipeline and rows give the same bytes.
@@ -24,17 +53,17 @@ def explanation_file(pipeline: Any, schema: Schema, background: Packed, runtime:
     Args:
         pipeline: the fitted pipeline.
         schema: the table's schema.
-        background: the background rows.
+        rows: the background rows.
         runtime: `deploy.runtime`; only what ONNX can express is taken apart.
     """
     arrays: dict[str, npt.NDArray[Any]] = {
-        "numeric": background.numeric,
-        "categorical": background.categorical,
+        "numeric": rows.numeric,
+        "categorical": rows.categorical,
     }
     parts = None
     if runtime == "onnx":
         parts = take_apart(pipeline, schema.features, schema.columns, schema.task)
-    if parts and _bits(parts, len(background)) <= MAX_BITS:
+    if parts and _bits(parts, len(rows)) <= MAX_BITS:
         graph = parts.graph.SerializeToString(deterministic=True)
         arrays |= {"kind": np.array(parts.kind), "graph": np.frombuffer(graph, np.uint8)}
         arrays |= {name: _small(array) for name, array in terms(parts).arrays().items()}

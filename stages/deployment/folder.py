@@ -1,4 +1,4 @@
-"""The serving folder: the converted file and the manifest that describes it."""
+"""The serving folder: what the server opens and the manifest that describes it."""
 
 import shutil
 from importlib.metadata import version
@@ -35,8 +35,13 @@ def lineage(params: Params, schema: Schema) -> dict[str, Any]:
     }
 
 
-def write(folder: Path, manifest: Manifest, content: bytes) -> None:
+def write(folder: Path, manifest: Manifest, files: dict[str, bytes]) -> None:
     """Replace the serving folder, once what is to stand there passes its self-test.
+
+    Args:
+        folder: the serving folder.
+        manifest: describes the files.
+        files: their content by name.
 
     Raises:
         ModelError: it does not; the old folder stays.
@@ -44,7 +49,8 @@ def write(folder: Path, manifest: Manifest, content: bytes) -> None:
     draft = folder.with_name(f".{folder.name}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    (draft / manifest.file).write_bytes(content)
+    for name, content in files.items():
+        (draft / name).write_bytes(content)
     (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     Model.load(draft).self_test(manifest.example, manifest.parity.tolerance)
     shutil.rmtree(folder, ignore_errors=True)

@@ -159,7 +159,7 @@ for content in (
     b"carat weight,cut,certified,sold\\n1.5,Good,true,2020-01-01T00:00:00Z\\n",
 ):
     upload = Upload(content)
-    answer = answer_file(model, upload, settings.limits, probabilities=False, to_csv=True)
+    answer = answer_file(model, upload, settings.limits, to_csv=True)
     assert answer.pieces[1].endswith(b",{regression_answer(EXAMPLE)}\\n"), answer
 print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
 """

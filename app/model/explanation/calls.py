@@ -28,20 +28,23 @@ class Calls:
 
     rows = 1
 
-    def __init__(self, background: Packed, place: list[int], answer: Answer) -> None:
+    def __init__(
+        self, background: Packed, features: tuple[str, ...], place: list[int], answer: Answer
+    ) -> None:
         """Choose between all coalitions and drawn orders.
 
         Args:
             background: the background rows.
+            features: the features' names.
             place: of each feature, its column in (numeric, categorical) side by side.
             answer: the model.
         """
         self._background = background
         self._place = place
         self._answer = answer
-        features = len(place)
-        self._by_coalitions = features <= MAX_COALITION_FEATURES
-        mixtures = 2**features if self._by_coalitions else 2 * (features + 1)
+        self._features = features
+        self._by_coalitions = len(features) <= MAX_COALITION_FEATURES
+        mixtures = 2 ** len(features) if self._by_coalitions else 2 * (len(features) + 1)
         self.calls = mixtures * len(background)
 
     def explain(self, row: Packed) -> Explanation:
@@ -60,6 +63,7 @@ class Calls:
         return Explanation(
             base,
             contributions,
+            self._features,
             f"{how}, {len(background)} background rows",
             float(np.abs(base + contributions.sum() - worth(row)).max()),
             error,

@@ -71,9 +71,10 @@ class Explainer:
         with np.load(io.BytesIO(self._content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         background = Packed(arrays.pop("numeric"), arrays.pop("categorical"))
+        names = tuple(feature.name for feature in self._features)
         if "graph" in arrays:
-            return Sums(arrays, background, len(self._features), self._answer)
+            return Sums(arrays, background, names, self._answer)
         numeric = [i for i, one in enumerate(self._features) if one.kind != "category"]
         categorical = [i for i, one in enumerate(self._features) if one.kind == "category"]
         place = np.argsort([*numeric, *categorical]).tolist()
-        return Calls(background, place, self._answer)
+        return Calls(background, names, place, self._answer)

@@ -30,6 +30,7 @@ class Explanation:
         base: the mean over the background rows, shape (rows,). It is one for all rows of a
             regression; of a classification it depends on the predicted class.
         contributions: what each feature adds, shape (rows, features), in manifest order.
+        features: their names.
         method: what is explained, and how.
         additivity_error: the largest difference between the two sides of that equation.
         standard_error: of each contribution, same shape, where they are estimates.
@@ -37,6 +38,7 @@ class Explanation:
 
     base: Floats
     contributions: Floats
+    features: tuple[str, ...]
     method: str
     additivity_error: float
     standard_error: Floats | None = None
@@ -48,6 +50,7 @@ def joined(parts: Sequence[Explanation]) -> Explanation:
     return Explanation(
         np.concatenate([part.base for part in parts]),
         np.concatenate([part.contributions for part in parts]),
+        parts[0].features,
         parts[0].method,
         max(part.additivity_error for part in parts),
         np.concatenate(errors) if errors else None,

@@ -30,7 +30,7 @@ class Sums:
         self,
         arrays: Mapping[str, npt.NDArray[Any]],
         background: Packed,
-        features: int,
+        features: tuple[str, ...],
         answer: Answer,
     ) -> None:
         """Compute the tables.
@@ -38,14 +38,15 @@ class Sums:
         Args:
             arrays: `graph`, `kind`, and the terms' own by name.
             background: the background rows.
-            features: number of features.
+            features: the features' names.
             answer: the model.
         """
         self._session: Any = open_session(arrays["graph"].tobytes())
         self._answer = answer
         self._kind = str(arrays["kind"])
         terms = Terms(**{field.name: _wide(arrays[field.name]) for field in fields(Terms)})
-        self._additive = Additive(terms, self._matrix(background), features)
+        self._features = features
+        self._additive = Additive(terms, self._matrix(background), len(features))
         self._base = self._additive.base
         if self._kind == "prediction":
             self._base = answer(background)[0].mean(keepdims=True)
@@ -70,7 +71,7 @@ class Sums:
         else:
             base, contributions, scores = self._classes(matrix, values)
         error = float(np.abs(base + contributions.sum(axis=1) - scores).max())
-        return Explanation(base, contributions, self._method, error)
+        return Explanation(base, contributions, self._features, self._method, error)
 
     def _matrix(self, rows: Packed) -> Floats:
         """Compute the columns that the terms read, shape (rows, columns)."""

@@ -68,8 +68,8 @@ def table(kind: str) -> pd.DataFrame:
         + rows["town"].str[1:].astype(float) * rows["sold"].dt.month / 10
     )
     for name in NAMES:
-        empty = pd.NaT if name == "sold" else np.nan
-        rows.loc[draw.choice(ROWS, 12, replace=False), name] = empty
+        missing = np.isin(np.arange(ROWS), draw.choice(ROWS, 12, replace=False))
+        rows[name] = rows[name].mask(missing)
     if kind == "regression":
         return rows.assign(y=score.round(1))
     names = CLASSES[kind]
@@ -78,9 +78,16 @@ def table(kind: str) -> pd.DataFrame:
 
 def explained(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows to explain: two of the table, one with nothing in it, one of unseen categories."""
-    odd = rows[NAMES].iloc[[20, 30]].copy()
-    odd.iloc[0, :] = [np.nan, np.nan, np.nan, pd.NaT, np.nan, np.nan]
-    odd.loc[odd.index[1], ["colour", "town", "size"]] = ["violet", "nowhere", 40.0]
+    odd = pd.DataFrame(
+        {
+            "size": [np.nan, 40.0],
+            "weight": [np.nan, 1.0],
+            "new": [np.nan, 0.0],
+            "sold": [pd.NaT, pd.Timestamp("2001-02-03")],
+            "colour": np.array([np.nan, "violet"], dtype=object),
+            "town": np.array([np.nan, "nowhere"], dtype=object),
+        }
+    )
     return pd.concat([rows[NAMES].iloc[:2], odd], ignore_index=True)
 
 
@@ -311,16 +318,34 @@ def test_rounding_of_float32_sums_is_shared_out() -> None:
     assert total == pytest.approx(values, abs=1e-9 * scale)
 
 
+# How these are asked for their scores; the others have a `decision_function`.
+RAW: dict[str, dict[str, Any]] = {
+    "LGBMClassifier": {"raw_score": True},
+    "CatBoostClassifier": {"prediction_type": "RawFormulaVal"},
+}
+
+
 def margin(pipeline: Any, served: Served) -> Callable[[int], Callable[[pd.DataFrame], Floats]]:
-    """The log-odds of the class that is predicted for a row."""
+    """The score, before it becomes a probability, of the class that is predicted for a row."""
     labels = np.asarray(pipeline.predict(served.rows.copy()), int)
+    model = pipeline.steps[-1][1]
+    before = type(pipeline)(pipeline.steps[:-1])
+
+    def raw(frame: pd.DataFrame) -> Floats:
+        matrix = before.transform(frame.copy())
+        if hasattr(model, "decision_function"):
+            return np.asarray(model.decision_function(matrix), float)
+        return np.asarray(model.predict(matrix, **RAW[type(model).__name__]), float)
 
     def worth(row: int) -> Callable[[pd.DataFrame], Floats]:
-        def log_odds(frame: pd.DataFrame) -> Floats:
-            chance = np.asarray(pipeline.predict_proba(frame.copy()), float)[:, labels[row]]
-            return np.log(chance / (1 - chance))
+        def of_class(frame: pd.DataFrame) -> Floats:
+            scores = raw(frame)
+            if scores.ndim == 1:
+                return scores if labels[row] == 1 else -scores
+            column: Floats = scores[:, labels[row]]
+            return column
 
-        return log_odds
+        return of_class
 
     return worth
 
@@ -357,19 +382,9 @@ def test_the_margin_of_three_classes_is_the_raw_score_of_the_predicted_one() -> 
     model = fitted(setup, "lightgbm")
     pipeline = pipeline_of(setup, model)
     served = serve(pipeline, "multiclass")
-    labels = np.asarray(pipeline.predict(served.rows.copy()), int)
-    assert len(set(labels.tolist())) > 1
-    steps = pipeline.steps[:-1]
-
-    def worth(row: int) -> Callable[[pd.DataFrame], Floats]:
-        def raw(frame: pd.DataFrame) -> Floats:
-            matrix = type(pipeline)(steps).transform(frame.copy())
-            scores = model.predict(matrix, raw_score=True)
-            return np.asarray(scores, float)[:, labels[row]]
-
-        return raw
-
-    check(served, worth)
+    labels = pipeline.predict(served.rows.copy())
+    assert len(set(np.ravel(labels).tolist())) > 1
+    check(served, margin(pipeline, served))
 
 
 @pytest.mark.parametrize("reason", ["components", "network"])
