@@ -152,7 +152,7 @@ def answer_file(
     else:
         pieces = json.reply(model, prediction)
     media_type = CSV_REPLY if to_csv else JSON_REPLY
-    return Answer(pieces, media_type, model.version, len(rows), ignored)
+    return Answer(pieces, media_type, model.version, len(prediction.values), ignored)
 
 
 def answer_json(
@@ -172,8 +172,9 @@ def answer_json(
     """
     _check_probabilities(model, extras.probabilities)
     rows, ignored = pack_json(body, model, limits)
-    pieces = json.reply(model, _predict(model, rows, limits, extras))
-    return Answer(pieces, JSON_REPLY, model.version, len(rows), ignored)
+    prediction = _predict(model, rows, limits, extras)
+    pieces = json.reply(model, prediction)
+    return Answer(pieces, JSON_REPLY, model.version, len(prediction.values), ignored)
 
 
 def _predict(model: Model, rows: Packed, limits: Limits, extras: Extras) -> Prediction:

@@ -118,7 +118,7 @@ class Model:
     def predict(self, rows: Packed) -> Prediction:
         """Answer packed rows, in order; no rows, no answers."""
         values, probabilities = (
-            self._run(rows) if len(rows) <= ROWS_PER_CALL else self._run_in_parts(rows)
+            self._run(rows) if len(rows.numeric) <= ROWS_PER_CALL else self._run_in_parts(rows)
         )
         if self.interface.task == "classification":
             values = self._classes[values]
