@@ -77,11 +77,13 @@ predict: setup ## Score a file or folder, here or in S3: IN=file OUT=file
 
 # More of pytest's options, say TESTS='--cov' or TESTS='-k sweep'
 TESTS ?=
+# A file stays on one worker, as its fixtures do; files in the order of tests/conftest.py
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 test: .venv/installed ## The whole test suite, on ports and in folders of its own
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 test-fast: .venv/installed ## The tests of the inner loop: those not marked as slow
-	@$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(TESTS)
 
 lint: .venv/installed ## Formatter, linter, type checker, the ways imports may go
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo

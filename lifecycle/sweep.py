@@ -53,14 +53,14 @@ def wait(prefix: str) -> dict[str, str]:
     Raises:
         CommandError: DVC does not tell them.
     """
-    told: set[str] = set()
+    reported: set[str] = set()
     while True:
         # Not `dvc exp show`: it fails while an experiment's folder comes or goes
         now = states(dvc("queue", "status"), prefix)
         over = {name for name, state in now.items() if state in OVER}
-        for name in sorted(over - told):
+        for name in sorted(over - reported):
             print(f"{name}: {now[name].lower()}", flush=True)
-        told |= over
+        reported |= over
         if over == now.keys():
             return now
         time.sleep(POLL_SECONDS)

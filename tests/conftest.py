@@ -55,6 +55,12 @@ def free_ports(count: int) -> int:
     raise RuntimeError(f"no {count} neighbouring free ports found")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that no worker is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """SeaweedFS with one bucket, for the whole session."""

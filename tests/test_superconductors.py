@@ -41,9 +41,9 @@ def root(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Path:
     prepare_project(root, CASE)
     path = root / "params.yaml"
     params = yaml.safe_load(path.read_text())
-    wanted = documented()
-    preprocess = params["train"]["preprocess"] | wanted.pop("preprocess")
-    params["train"] |= wanted | {"preprocess": preprocess, "n_jobs": 1}
+    block = documented()
+    preprocess = params["train"]["preprocess"] | block.pop("preprocess")
+    params["train"] |= block | {"preprocess": preprocess, "n_jobs": 1}
     for model in params["train"]["models"]:
         (values,) = model.values()
         if "n_estimators" in values:

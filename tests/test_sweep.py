@@ -63,8 +63,8 @@ def test_eight_queued_experiments_are_eight_complete_runs(
     project.run("python", "-m", "lifecycle.restore", *ended)  # DVC's workers may have met
 
     client = MlflowClient(mlflow_server)
-    known = client.get_experiment_by_name("sweep")
-    runs = client.search_runs([known.experiment_id], "tags.`dvc.experiment` LIKE 'eight-%'")
+    experiment = client.get_experiment_by_name("sweep")
+    runs = client.search_runs([experiment.experiment_id], "tags.`dvc.experiment` LIKE 'eight-%'")
     parents = {run.data.tags["dvc.experiment"]: run for run in runs}
     experiments = shown(project)
     assert len(runs) == EXPERIMENTS
@@ -141,8 +141,8 @@ def test_an_experiment_beside_a_dirty_tree_leaves_the_tree_alone(
     )
     assert project.run("git", "diff").stdout == before
     client = MlflowClient(mlflow_server)
-    known = client.get_experiment_by_name("sweep")
-    (run,) = client.search_runs([known.experiment_id], "tags.`dvc.experiment` = 'aside'")
+    experiment = client.get_experiment_by_name("sweep")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`dvc.experiment` = 'aside'")
     model = shown(project)["aside"]["metrics"]["reports/metrics.json"]["data"]["model"]
     assert (run.info.status, run.data.params["train.folds"]) == ("FINISHED", "4")
     assert {name: run.data.metrics[f"model.{name}"] for name in model} == model

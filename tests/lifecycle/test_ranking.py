@@ -30,7 +30,7 @@ def test_the_folds_say_which_is_best_and_what_failed_comes_last(
     sort: str, best: str, gate: str
 ) -> None:
     metric = sort.lower().strip(".")
-    shown = [
+    rows = [
         row(None, None, metric, 0.1),  # the workspace
         row("s-3", "Failed", metric, 0.1),  # shows its baseline's score
         row("s-1", "Success", metric, 0.9),
@@ -38,7 +38,7 @@ def test_the_folds_say_which_is_best_and_what_failed_comes_last(
         row("s2-1", "Success", metric, 0.0),
         row("s-other", "Success", metric, 0.0),
     ]
-    ranked = rank(shown, "s", sort, gate, ["train.blend"])
+    ranked = rank(rows, "s", sort, gate, ["train.blend"])
     assert [one.name for one in ranked] == [best, "s-2" if best == "s-1" else "s-1", "s-3"]
     assert ranked[-1] == Trial("s-3", "Failed", None, None, None, {"train.blend": 2.0})
     assert [one.candidate for one in ranked[:-1]] == [f"{one.name}.dir" for one in ranked[:-1]]
@@ -50,8 +50,8 @@ def test_the_folds_say_which_is_best_and_what_failed_comes_last(
 
 @pytest.mark.usefixtures("candidates")
 def test_a_sweep_of_one_is_ranked() -> None:
-    shown = [row("s", "Success", "rmse", 0.5), row("s2", "Success", "rmse", 0.4)]
-    assert [one.name for one in rank(shown, "s", "RMSE", "rmse", [])] == ["s"]
+    rows = [row("s", "Success", "rmse", 0.5), row("s2", "Success", "rmse", 0.4)]
+    assert [one.name for one in rank(rows, "s", "RMSE", "rmse", [])] == ["s"]
 
 
 def test_without_a_tracking_server_no_run_is_linked(monkeypatch: pytest.MonkeyPatch) -> None:

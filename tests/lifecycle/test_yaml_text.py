@@ -45,9 +45,9 @@ train:
 def test_one_value_changes_and_nothing_else(key: str, value: Any) -> None:
     changed = rewrite(TEXT, {key: value})
     block, name = key.split(".")
-    wanted = yaml.safe_load(TEXT)
-    wanted[block][name] = value
-    assert yaml.safe_load(changed) == wanted
+    expected = yaml.safe_load(TEXT)
+    expected[block][name] = value
+    assert yaml.safe_load(changed) == expected
     comments = ["# The manual", "# What it is.", "# in the registry", "# Folds."]
     assert [one for one in comments if one in changed] == comments
     untouched = [line for line in TEXT.split("\n") if name not in line]
@@ -59,10 +59,10 @@ def test_several_values_of_the_projects_parameters() -> None:
     text = (ROOT / "params.yaml").read_text()
     assert rewrite(text, {}) == text
     changed = rewrite(text, {"base.name": "x", "train.models": ["lr"], "prepare.split.column": "c"})
-    wanted = yaml.safe_load(text)
-    wanted["base"]["name"], wanted["train"]["models"] = "x", ["lr"]
-    wanted["prepare"]["split"]["column"] = "c"
-    assert yaml.safe_load(changed) == wanted
+    expected = yaml.safe_load(text)
+    expected["base"]["name"], expected["train"]["models"] = "x", ["lr"]
+    expected["prepare"]["split"]["column"] = "c"
+    assert yaml.safe_load(changed) == expected
     assert changed.count("#") == text.count("#")
 
 

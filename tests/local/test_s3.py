@@ -123,7 +123,7 @@ def test_http_gives_nothing_and_takes_nothing_without_a_key(server: Server) -> N
         f"/admin/vacuum?volumeId={volume}",
         "/stats/disk",
     ]
-    asked = 0
+    requests = 0
     client = httpx.Client(follow_redirects=True)
     for port in filter(server.speaks_http, server.ports()):
         for path in paths:
@@ -135,9 +135,9 @@ def test_http_gives_nothing_and_takes_nothing_without_a_key(server: Server) -> N
                 assert "Authorization" not in reply.headers, (method, url)
                 if method in {"PUT", "POST", "DELETE"}:
                     assert reply.status_code >= 400, (method, url, reply.text)
-                asked += 1
+                requests += 1
     client.close()
-    assert asked == 4 * len(paths) * 5  # S3, master, volume, filer
+    assert requests == 4 * len(paths) * 5  # S3, master, volume, filer
     objects = s3_client(server.client.environment())
     assert [one["Key"] for one in objects.list_objects_v2(Bucket="vault")["Contents"]] == ["key"]
     assert objects.get_object(Bucket="vault", Key="key")["Body"].read() == CONTENT
@@ -196,9 +196,9 @@ def test_nothing_stays_in_the_folder_of_temporary_files(tmp_path: Path) -> None:
     (process,) = service.processes()
     stop(service)
     ours = [*map(str, range(port, port + S3_PORTS)), f".{process.pid}"]
-    left = [
+    leftovers = [
         file.name
         for file in {*Path(tempfile.gettempdir()).iterdir(), *Path("/tmp").iterdir()}
         if file.name.startswith(("weed.", "seaweedfs-")) and any(one in file.name for one in ours)
     ]
-    assert left == []
+    assert leftovers == []
