@@ -6,11 +6,13 @@ Ed25519 signature of its bytes. The public key stands in hexadecimal digits. A s
 `SERVE_TRUSTED_KEYS` takes over no version without such a pair by one of those keys.
 """
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.model.store import MissingError, Remote
+from app.model.store import LISTING, MissingError, Remote
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -38,6 +40,8 @@ class Verification(BaseModel):
         when: UTC, ISO 8601.
         same: whether every output came out as locked.
         outputs: by path.
+        sha256: of each file of the model's folder, by name: md5, which is the version's, does not
+            hold against someone who makes two files of one md5.
         machine: the processor, the system, and how the stages computed.
         cap: the settings that held the arithmetic.
         libraries: by name, their versions.
@@ -51,6 +55,7 @@ class Verification(BaseModel):
     when: str
     same: bool
     outputs: dict[str, Rebuilt]
+    sha256: dict[str, str]
     machine: dict[str, str]
     cap: dict[str, str]
     libraries: dict[str, str]
@@ -62,19 +67,24 @@ def places(version: str, key: bytes) -> tuple[str, str]:
     return f"{stem}.json", f"{stem}.sig"
 
 
-def require(version: str, settings: "Settings") -> None:
+def require(folder: Path, settings: "Settings") -> None:
     """Refuse a version that no trusted key has signed as verified.
 
     A signed verification is kept in the model cache, and its signature checked again each time.
+
+    Args:
+        folder: the version's, as `app.model.store.fetch` gives it.
+        settings: with the keys, and where to look.
 
     Raises:
         VerificationError: there is none, or it does not hold.
         StoreError: S3 does not answer.
     """
-    reasons = []
+    version, reasons = folder.name, []
     for key in settings.trusted_keys:
         try:
-            _require(version, key, settings)
+            said = _signed(version, key, settings)
+            _check_files(folder, said)
         except MissingError:
             reasons.append(f"none by {key.hex()}")
         except VerificationError as error:
@@ -87,26 +97,25 @@ def require(version: str, settings: "Settings") -> None:
     )
 
 
-def _require(version: str, key: bytes, settings: "Settings") -> None:
+def _signed(version: str, key: bytes, settings: "Settings") -> Verification:
     paths = places(version, key)
     kept = [settings.model_cache / path for path in paths]
     if all(file.exists() for file in kept):
         try:
-            check(version, key, *(file.read_bytes() for file in kept))
+            return check(version, key, *(file.read_bytes() for file in kept))
         except VerificationError:
             pass  # damaged on this disk, or signed anew: S3 decides
-        else:
-            return
     remote = Remote(settings)
     contents = [remote.get(path) for path in paths]
-    check(version, key, *contents)
+    said = check(version, key, *contents)
     for file, content in zip(kept, contents, strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
+    return said
 
 
-def check(version: str, key: bytes, statement: bytes, signature: bytes) -> None:
-    """Check one verification.
+def check(version: str, key: bytes, statement: bytes, signature: bytes) -> Verification:
+    """Check one verification; what it says.
 
     Raises:
         VerificationError: the signature is not the key's, or it says something else.
@@ -125,3 +134,18 @@ def check(version: str, key: bytes, statement: bytes, signature: bytes) -> None:
         raise VerificationError(f"what {key.hex()} signed is about version {said.version}")
     if not said.same:
         raise VerificationError(f"what {key.hex()} signed says that the rebuild differed")
+    return said
+
+
+def sha256(folder: Path) -> dict[str, str]:
+    """The sha256 of each file of a version's folder, by name; without DVC's listing."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != LISTING)
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+    }
+
+
+def _check_files(folder: Path, said: Verification) -> None:
+    if sha256(folder) != said.sha256:
+        raise VerificationError("the files have another sha256 than those that were verified")

@@ -112,9 +112,9 @@ class ModelInService:
         version = locked_version(settings.lock_file, settings.lock_stage, settings.lock_path)
         if self.current is not None and self.current.version == version:
             return None
-        if settings.trusted_keys:
-            require(version, settings)
         folder = fetch(version, settings)
+        if settings.trusted_keys:
+            require(folder, settings)
         model, manifest = Model.load(folder, settings.cores), Manifest.read(folder)
         model.self_test(manifest.example, manifest.parity.tolerance)
         return model, manifest

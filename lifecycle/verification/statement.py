@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.model.manifest import Manifest
 from app.model.store import Remote
-from app.model.verification import Rebuilt, Verification, places
+from app.model.verification import Rebuilt, Verification, places, sha256
 from app.settings import Settings
 from lifecycle.verification.comparison import Compared
 from stages.arithmetic import CAP
@@ -39,6 +39,7 @@ def statement(version: str, commit: str, clone: Path, compared: Sequence[Compare
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         same=not any(one.fault for one in compared),
         outputs={one.path: Rebuilt(locked=one.locked, rebuilt=one.rebuilt) for one in compared},
+        sha256=sha256(clone / SERVING),
         machine=machine(),
         cap=dict(CAP),
         libraries=Manifest.read(clone / SERVING).lineage["libraries"],
