@@ -24,7 +24,7 @@ from pycaret.classification import ClassificationExperiment
 from pycaret.regression import RegressionExperiment
 from sklearn.inspection import permutation_importance
 
-from stages.training.search import candidates
+from stages.training.candidates import candidates
 
 EXPERIMENTS = {"regression": RegressionExperiment, "classification": ClassificationExperiment}
 PLOTS = {"regression": ("residuals", "error"), "classification": ("confusion_matrix", "auc")}
@@ -57,7 +57,7 @@ def main() -> None:
         html=False,
         verbose=False,
     )
-    _, estimators = candidates(experiment, train["models"])
+    estimators = [one.estimator for one in candidates(experiment, train["models"])]
     best = experiment.compare_models(estimators, n_select=train["blend"], sort=sort, verbose=False)
     blend = experiment.blend_models(best, optimize=sort, verbose=False)
     scores = experiment.pull().loc["Mean"]

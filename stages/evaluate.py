@@ -14,7 +14,7 @@ import joblib
 import pandas as pd
 
 from stages.arithmetic import launch
-from stages.evaluation.gate import reasons_against
+from stages.evaluation.gate import between, doubts_about, reasons_against, sureness
 from stages.evaluation.leakage import IncomparableError, leakage
 from stages.evaluation.plot_images import draw
 from stages.evaluation.plot_tables import validation, write_tables
@@ -31,7 +31,7 @@ from stages.files import (
     md5,
     write_report,
 )
-from stages.params import Params, read
+from stages.params import Gate, Params, read
 from stages.schema import Schema, read_prepared
 from stages.tracking import Tracking, add_figures, flat
 from stages.training.leaderboard import fold_scores
@@ -66,8 +66,9 @@ def main() -> None:
     pipeline = joblib.load(PIPELINE)
     with one_thread():
         try:
-            report, tables = holdout_report(pipeline, train, test, schema, params.base.seed)
-            reasons = reasons_against(report, params.evaluate.gate)
+            report, tables = holdout_report(
+                pipeline, train, test, schema, params.evaluate.gate, params.base.seed
+            )
         except ValueError as error:
             sys.exit(f"evaluate: {error}")
         more, further = compare(pipeline, train, test, schema, params)
@@ -77,7 +78,8 @@ def main() -> None:
     write_tables(tables, PLOTS)
     write_report(METRICS, report)
     log(params.base.name, report, tables, schema)
-    show(report)
+    show(report, params.evaluate.gate)
+    reasons = reasons_against(report, params.evaluate.gate)
     if reasons:
         sys.exit(
             "evaluate: the candidate is not good enough, and nothing is deployed:\n  "
@@ -87,13 +89,21 @@ def main() -> None:
         )
 
 
-def show(report: Mapping[str, Any]) -> None:
-    """Print the scores beside each other."""
+def show(report: Mapping[str, Any], gate: Gate) -> None:
+    """Print the scores beside each other, and how sure they are."""
     scores = {"model": report["model"], **report["baseline"]}
     scores |= {name: report[name]["mean"] for name in ("honest", "flattering") if name in report}
     for name, values in scores.items():
         line = "  ".join(f"{metric} {value:.5g}" for metric, value in values.items())
         print(f"evaluate: {name:<10} {line}")
+    for name, gain in report["gain"].items():
+        print(
+            f"evaluate: better than {name} by {gate.metric} {gain['value']:.5g}{between(gain, 1)}"
+        )
+    if "limit" in report:
+        print(f"evaluate: {gate.metric} limit {gate.limit:.5g}{sureness(report)}")
+    for doubt in doubts_about(report, gate):
+        print(f"evaluate: WARNING: {doubt}")
     if "inflation_percent" in report:
         metric, value = next(iter(report["inflation_percent"].items()))
         side = "better" if value >= 0 else "worse"

@@ -82,12 +82,12 @@ class Preprocess(Block):
 class Train(Block):
     """The parameters of the train stage."""
 
-    models: Annotated[list[str | TunedModel], Field(min_length=1)]
+    models: Literal["all"] | Annotated[list[str | TunedModel], Field(min_length=1)]
     folds: Annotated[int, Field(ge=2)]
     sort: str
     tune: Tune
     ensemble: Literal["bagging", "boosting"] | None
-    blend: Annotated[int, Field(ge=0)]
+    blend: Annotated[int, Field(ge=0)] | Literal["greedy"]
     stack: Annotated[int, Field(ge=0)]
     calibrate: Literal["sigmoid", "isotonic"] | None
     threshold: bool
@@ -133,7 +133,7 @@ class Params(Block):
     def consistent(self) -> Self:
         """Refuse keys that contradict each other."""
         train, task = self.train, self.base.task
-        if train.blend > 1 and train.stack > 1:
+        if train.blend not in {0, 1} and train.stack > 1:
             raise ValueError(
                 f"train.blend is {train.blend} and train.stack is {train.stack}: the best "
                 "candidates can be averaged or stacked, not both. Set one of them to 0."

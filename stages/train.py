@@ -8,7 +8,6 @@ training rows) and model/candidate/leaderboard.csv (fold means and deviations).
 
 import sys
 import warnings
-from typing import Any
 
 import pandas as pd
 
@@ -28,10 +27,10 @@ from stages.params import Params, read
 from stages.schema import Schema, read_prepared
 from stages.tracking import CANDIDATE_TAG, STAGES_TAG, Tracking, flat, lineage_tags
 from stages.training.experiment import save, start
-from stages.training.leaderboard import candidate
 from stages.training.logger import PyCaretLogger
 from stages.training.search import search
 from stages.training.threads import cluster, one_thread
+from stages.training.validation import Trial
 
 
 def main() -> None:
@@ -49,15 +48,15 @@ def main() -> None:
         try:
             experiment = start(train, test, schema, params.train, params.base.seed, logger)
             with cluster(params.train.parallel):
-                pipeline, leaderboard = search(experiment, params.train)
-            if params.train.threshold:
-                log_threshold(logger, pipeline, leaderboard)
+                result = search(experiment, params.train)
+            if result.threshold:
+                log_threshold(logger, result.threshold)
         except (ValueError, RuntimeError, TypeError) as error:
             tracking.finish(run, "FAILED")
             sys.exit(f"train: {error}")
-    save(experiment, pipeline, PIPELINE)
-    write_table(LEADERBOARD, leaderboard)
-    end_run(tracking, run, leaderboard)
+    save(experiment, result.pipeline, PIPELINE)
+    write_table(LEADERBOARD, result.leaderboard)
+    end_run(tracking, run, result.leaderboard)
 
 
 def begin_run(tracking: Tracking, params: Params, rows: int) -> str | None:
@@ -68,20 +67,20 @@ def begin_run(tracking: Tracking, params: Params, rows: int) -> str | None:
     return run
 
 
-def log_threshold(logger: PyCaretLogger, pipeline: Any, leaderboard: pd.DataFrame) -> None:
+def log_threshold(logger: PyCaretLogger, trial: Trial) -> None:
     """Add the nested run of the search for a threshold, the one step that PyCaret does not log."""
-    row = leaderboard[leaderboard["step"] == "threshold"].iloc[0]
     logger.init_experiment("threshold", setup=False)
-    logger.log_params({"probability_threshold": pipeline.steps[-1][1].probability_threshold})
-    logger.log_metrics({name: row[name] for name in row.index if f"{name} std" in row.index})
+    logger.log_params({"probability_threshold": trial.estimator.probability_threshold})
+    logger.log_metrics(trial.scores.loc["Mean"].to_dict())
     logger.tracking.log(logger.run, tags={"step": "optimize_threshold"})
     logger.finish_experiment()
 
 
 def end_run(tracking: Tracking, run: str | None, leaderboard: pd.DataFrame) -> None:
     """Complete the parent run: the candidate's fold scores, the leaderboard, the content's md5."""
-    scores = candidate(leaderboard).drop(["estimator", "step"]).to_dict()
-    tracking.log(run, metrics={f"cv_{key.replace(' ', '_')}": v for key, v in scores.items()})
+    best = leaderboard.select_dtypes("number").iloc[0]
+    scores = {f"cv_{name}".replace(" ", "_"): value for name, value in best.items()}
+    tracking.log(run, metrics=scores)
     tracking.log_file(run, LEADERBOARD)
     tracking.log(run, tags={CANDIDATE_TAG: md5(CANDIDATE), STAGES_TAG: "train"})
     tracking.finish(run)

@@ -1,17 +1,21 @@
 """What the holdout tells of the candidate, and what the training folds told."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from app.model.manifest import Task
 from stages.evaluation.baselines import baselines
-from stages.evaluation.bootstrap import bootstrap
+from stages.evaluation.bootstrap import bootstrap, interval
 from stages.evaluation.conformal import first_half, prediction_interval
+from stages.evaluation.gate import better, kept, refuse_unmeasured
 from stages.evaluation.importance import importance
-from stages.evaluation.metrics import predictions, score
+from stages.evaluation.metrics import METRICS, Outcome, predictions, score, weighted
 from stages.evaluation.plot_tables import calibration, labels, residuals
 from stages.evaluation.slices import row_errors, worst_slices
+from stages.params import Gate
 from stages.schema import Schema, encode_target, model_frame
 
 SAMPLE = 1000  # rows drawn from the holdout for scatter plots and for permutation importance
@@ -20,7 +24,12 @@ Report = tuple[dict[str, Any], dict[str, pd.DataFrame]]
 
 
 def holdout_report(
-    pipeline: Any, train: pd.DataFrame, test: pd.DataFrame, schema: Schema, seed: int
+    pipeline: Any,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    schema: Schema,
+    gate: Gate,
+    seed: int,
 ) -> Report:
     """Everything that one set of answers on the holdout tells.
 
@@ -29,24 +38,29 @@ def holdout_report(
         train: prepared training rows, for the baselines.
         test: prepared holdout rows.
         schema: the tables' schema.
+        gate: the block `evaluate.gate`, whose metric tells the candidate from the baselines.
         seed: of the baselines and of every draw.
 
     Returns:
         The report (numbers only, nested) and the plot tables.
+
+    Raises:
+        ValueError: a prediction is missing, or the gate's metric is not measured.
     """
     X, y = model_frame(test, schema), encode_target(test, schema)
     actual = y.to_numpy()
     predicted, probabilities = predictions(pipeline, X)
     units = drawn_units(test, schema)
-    report: dict[str, Any] = {
-        "model": score(schema.task, actual, predicted, probabilities),
-        "interval": bootstrap(schema.task, actual, predicted, probabilities, units, seed),
-        "baseline": {},
-        "rows": {"train": len(train), "holdout": len(test)},
-    }
+    report: dict[str, Any] = {"model": score(schema.task, actual, predicted, probabilities)}
+    refuse_unmeasured(report["model"], gate.metric)
+    others = {}
     for name, baseline in baselines(schema.task, seed).items():
         baseline.fit(model_frame(train, schema), encode_target(train, schema))
-        report["baseline"][name] = score(schema.task, actual, *predictions(baseline, X))
+        others[name] = Outcome(actual, *predictions(baseline, X))
+    report |= comparison(
+        schema.task, Outcome(actual, predicted, probabilities), others, gate, units, seed
+    )
+    report["rows"] = {"train": len(train), "holdout": len(test)}
     sample = np.sort(np.random.default_rng(seed).permutation(len(test))[:SAMPLE])
     tables = {
         "importance": importance(pipeline, X.iloc[sample], y.iloc[sample], schema, seed),
@@ -66,6 +80,60 @@ def holdout_report(
         if probabilities is not None:
             tables["calibration"] = calibration(actual, probabilities)
     return report, tables
+
+
+def comparison(
+    task: Task,
+    model: Outcome,
+    others: Mapping[str, Outcome],
+    gate: Gate,
+    units: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:
+    """The candidate beside the baselines, on the holdout and on resamples of it.
+
+    Args:
+        task: regression or classification.
+        model: the candidate's answers.
+        others: the baselines'.
+        gate: whose metric and limit are looked at.
+        units: of the bootstrap, shape (rows,).
+        seed: of the bootstrap.
+
+    Returns:
+        `interval` of each metric; `baseline`: the metrics of each; `gain`: how much better than
+        each baseline the candidate is by the gate's metric, with an interval; `limit`: the share
+        of resamples that keep it, if there is one.
+    """
+    metric, formula = gate.metric, METRICS[gate.metric].formula
+
+    def gains(values: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            name: better(metric, values, formula(other, weights)) for name, other in others.items()
+        }
+
+    def measure(weights: np.ndarray) -> dict[str, np.ndarray]:
+        values = weighted(task, model, weights)
+        return values | gains(values[metric], weights)
+
+    resampled = bootstrap(measure, units, seed)
+    whole = np.ones((1, len(units)))
+    found: dict[str, Any] = {
+        "interval": {
+            name: interval(values) for name, values in resampled.items() if name not in others
+        },
+        "baseline": {
+            name: score(task, other.actual, other.predicted, other.probabilities)
+            for name, other in others.items()
+        },
+        "gain": {
+            name: {"value": float(value)} | (interval(resampled[name]) if resampled else {})
+            for name, (value,) in gains(formula(model, whole), whole).items()
+        },
+    }
+    if gate.limit is not None and resampled:
+        found["limit"] = {"kept": kept(resampled[metric], gate)}
+    return found
 
 
 def drawn_units(test: pd.DataFrame, schema: Schema) -> np.ndarray:

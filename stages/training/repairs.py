@@ -11,7 +11,6 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import quote
 
-import joblib
 import numpy as np
 import pandas as pd
 from sklearn.impute import SimpleImputer
@@ -180,38 +179,20 @@ def plain_grid(experiment: Any, name: str) -> Mapping[str, list[Any]]:
 
 
 def optimize_threshold(experiment: Any, estimator: Any, sort: str) -> Any:
-    """PyCaret's `optimize_threshold`, in seconds and without a browser window.
+    """PyCaret's `optimize_threshold`, without a browser window.
 
-    Symptoms: it opens a plot in a browser; it fits everything anew for each of some 80
-    thresholds, though only the labels depend on them; and it fits under a RandomState that always
-    has the same seed: all trees of a forest become equal, and a stack cannot be fitted. Here what
-    was fitted on the same rows is taken again, and is fitted before the search.
-    Test: test_search.py, one fit for each fold; forests and stacks.
-    End: PyCaret cross-validates the probabilities once and draws no plot unless told to.
+    Symptoms: it opens a plot in a browser; it puts estimators into a table, and pandas takes a
+    forest for a list. (That it fits everything anew for each of some 80 thresholds, though only
+    the labels depend on them, is mended by `stages.training.validation`.)
+    Test: test_search.py, a threshold of a forest.
+    End: PyCaret draws no plot unless told to, and keeps estimators out of tables.
     """
     from pycaret.internal.meta_estimators import CustomProbabilityThresholdClassifier
 
-    fit = CustomProbabilityThresholdClassifier.fit
-    fits: dict[str, Any] = {}
-
-    def fit_once(self: Any, X: pd.DataFrame, y: pd.Series, **options: Any) -> Any:
-        rows = joblib.hash((X, y, options))
-        if rows not in fits:
-            fits[rows] = fit(self, X, y, **options).classifier_
-        self.classifier_ = fits[rows]
-        return self
-
     with (
         patch("plotly.graph_objects.Figure.show"),
-        patch.multiple(
-            CustomProbabilityThresholdClassifier,
-            fit=fit_once,
-            __iter__=None,  # PyCaret puts it into a table, and pandas takes a forest for a list
-            create=True,
-        ),
-        patch.object(experiment, "n_jobs_param", 1),  # other processes would not share the fits
+        patch.object(CustomProbabilityThresholdClassifier, "__iter__", None, create=True),
     ):
-        experiment._create_model(estimator, probability_threshold=0.5, verbose=False, system=False)
         return experiment.optimize_threshold(estimator, optimize=sort, verbose=False)
 
 

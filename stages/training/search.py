@@ -1,152 +1,236 @@
 """The search for the best estimator: compare the candidates, then tune, ensemble and so on."""
 
 import sys
-from collections.abc import Sequence
+import time
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from catboost import CatBoostError
 
 from stages.params import Train
 from stages.training import repairs
+from stages.training.answers import cost, select
+from stages.training.candidates import candidates, differences, tune
 from stages.training.leaderboard import Leaderboard
+from stages.training.validation import Trial, Trials, identity, keep_answers
 
-Tries = Sequence[dict[str, Any]]  # PyCaret's own record: each estimator and its fold scores
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the leaderboard.
+
+    Attributes:
+        name: the candidate that it began with, or the blend's.
+        kind: PyCaret's id of that candidate; empty for what is made of several.
+        trial: its folds.
+    """
+
+    name: str
+    kind: str
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the search came to.
+
+    Attributes:
+        pipeline: of preprocessing and the candidate, fitted on the training rows.
+        leaderboard: of everything tried, best first.
+        trial: the candidate's.
+        threshold: the best threshold's, if one was searched for.
+    """
+
+    pipeline: Any
+    leaderboard: pd.DataFrame
+    trial: Trial
+    threshold: Trial | None
 
 
 @repairs.unrounded()
-def search(experiment: Any, params: Train) -> tuple[Any, pd.DataFrame]:
+def search(experiment: Any, params: Train) -> Result:
     """Find the best estimator by cross-validation: compare, then what `params` asks for.
+
+    Each step begins with the best so far, and the best of all that was tried is the candidate.
 
     Args:
         experiment: PyCaret's experiment, set up.
         params: the block `train`.
-
-    Returns:
-        The fitted pipeline of the last step, and the leaderboard of all.
 
     Raises:
         ValueError: PyCaret has no such estimator or metric.
         RuntimeError: an estimator cannot be fitted.
         TypeError: PyCaret cannot do the step with this estimator.
     """
-    names, estimators = candidates(experiment, params.models)
-    board = Leaderboard(experiment, params.sort)
-    verbose = sys.stderr.isatty()
-    tries: Tries = experiment._master_model_container
-
-    members = max(1, params.blend, params.stack)
-    fitted_later = members > 1 or params.tune.iterations or params.ensemble
-    best = experiment.compare_models(
-        include=estimators,
-        n_select=0 if fitted_later else 1,  # how many PyCaret also fits on all training rows
-        sort=params.sort,
-        budget_time=params.budget_minutes,
-        errors="raise",
-        verbose=verbose,
+    with keep_answers(experiment) as trials:
+        steps = Search(experiment, params, trials)
+        steps.compare()
+        if params.tune.iterations and steps.has_time("tune"):
+            steps.tune()
+        if params.ensemble and steps.has_time(params.ensemble):
+            steps.ensemble(params.ensemble)
+        if params.blend:
+            steps.blend()
+        if params.stack > 1 and steps.has_time("stack"):
+            steps.stack()
+        if params.calibrate and steps.has_time("calibrate"):
+            steps.calibrate()
+        if params.threshold and steps.has_time("threshold"):
+            steps.threshold()
+    best = steps.best.trial
+    print(f"train: the candidate is {steps.best.name}; fitting it on all training rows", flush=True)
+    fitted, _ = experiment._create_model(
+        best.estimator, cross_validation=False, predict=False, verbose=False, system=False
     )
-    for name, entry in zip(names, tries, strict=False):  # fewer when time ran out
-        board.add(name, "compare", entry["scores"])
-    ranking = board.ranking()
-    ranked = [tries[i]["model"] for i in ranking[:members]] if fitted_later else [best]
-    if params.tune.iterations:
-        ranked[0] = tune(experiment, names[ranking[0]], ranked[0], params)
-        board.add("best", "tune", scores_of(ranked[0], tries))
-    best = ranked[0]
-    if params.ensemble:
-        best = experiment.ensemble_model(best, method=params.ensemble.capitalize(), verbose=verbose)
-        board.add("best", params.ensemble, tries[-1]["scores"])
-        ranked[0] = best
-    if params.blend > 1:
-        best = experiment.blend_models(ranked, optimize=params.sort, verbose=verbose)
-        board.add(f"best {len(ranked)}", "blend", tries[-1]["scores"])
-    if params.stack > 1:
-        best = experiment.stack_models(ranked, optimize=params.sort, verbose=verbose)
-        board.add(f"best {len(ranked)}", "stack", tries[-1]["scores"])
-    if params.calibrate:
-        best = experiment.calibrate_model(best, method=params.calibrate, verbose=verbose)
-        board.add("best", "calibrate", tries[-1]["scores"])
-    if params.threshold:
-        best = repairs.optimize_threshold(experiment, best, params.sort)
-        threshold = best.probability_threshold
-        scores = next(
-            entry["scores"]
-            for entry in reversed(tries)
-            if getattr(entry["model"], "probability_threshold", None) == threshold
-        )
-        board.add(f"at {threshold:.3f}", "threshold", scores)
     pipeline = experiment.pipeline
-    return type(pipeline)([*pipeline.steps, ("actual_estimator", best)]), board.table()
+    whole = type(pipeline)([*pipeline.steps, ("actual_estimator", fitted)])
+    return Result(whole, steps.board.table(), best, steps.threshold_trial)
 
 
-def candidates(
-    experiment: Any, models: Sequence[str | dict[str, dict[str, Any]]]
-) -> tuple[list[str], list[Any]]:
-    """The names of `train.models`, and what PyCaret compares: a name, or an estimator made.
+class Search:
+    """The steps, each of which adds to the leaderboard."""
 
-    Raises:
-        ValueError: PyCaret has no such estimator, or the estimator no such hyperparameter.
-    """
-    library = experiment._all_models_internal
-    names, estimators = [], []
-    for model in models:
-        name, own = (model, {}) if isinstance(model, str) else next(iter(model.items()))
-        if name not in experiment.models().index:
-            raise ValueError(
-                f"train.models: PyCaret has no {name!r}. It has "
-                f"{sorted(experiment.models().index)}."
-            )
-        names.append(name)
-        if not own:
-            estimators.append(name)
-            continue
-        try:
-            estimators.append(library[name].class_def(**{**library[name].args, **own}))
-        except TypeError as error:
-            raise ValueError(f"train.models: {name}: {error}.") from error
-    return names, estimators
+    def __init__(self, experiment: Any, params: Train, trials: Trials) -> None:
+        self.experiment = experiment
+        self.params = params
+        self.trials = trials
+        self.board = Leaderboard(experiment, params.sort)
+        self.entries: list[Entry] = []
+        self.threshold_trial: Trial | None = None
+        self.begun = time.monotonic()
+        self.verbose = sys.stderr.isatty()
 
+    @property
+    def best(self) -> Entry:
+        """The best so far."""
+        return self.entries[self.board.ranking()[0]]
 
-def tune(experiment: Any, name: str, estimator: Any, params: Train) -> Any:
-    """The best of `estimator` and of what the search for hyperparameters tries, fitted.
+    def has_time(self, step: str) -> bool:
+        """Whether the budget allows a further step; says so if not."""
+        budget = self.params.budget_minutes
+        if budget is None or time.monotonic() - self.begun < 60 * budget:
+            return True
+        print(f"train: {step:<9} not tried: train.budget_minutes is over", flush=True)
+        return False
 
-    Args:
-        experiment: PyCaret's experiment, set up.
-        name: of the estimator, as `train.models` has it.
-        estimator: where the search begins.
-        params: the block `train`.
+    def add(self, step: str, entry: Entry, note: str = "") -> None:
+        """Put a trial on the leaderboard."""
+        self.board.add(entry.name, step, entry.trial.scores, note)
+        self.entries.append(entry)
 
-    Raises:
-        ValueError: a hyperparameter of `train.models` is one that the search knows by another name.
-    """
-    is_random = params.tune.library == "random"
-    grid = repairs.plain_grid(experiment, name)
-    try:
-        return experiment.tune_model(
-            estimator,
-            n_iter=params.tune.iterations,
-            custom_grid=grid if is_random else None,
-            search_library="scikit-learn" if is_random else "optuna",
-            optimize=params.sort,
-            choose_better=True,
-            verbose=sys.stderr.isatty(),
-            tuner_verbose=False,
+    def members(self) -> list[Entry]:
+        """The best that was made of each candidate so far, best first."""
+        best_of: dict[str, Entry] = {}
+        for position in self.board.ranking():
+            best_of.setdefault(self.entries[position].name, self.entries[position])
+        return [one for one in best_of.values() if one.kind]
+
+    def compare(self) -> None:
+        """Cross-validate the candidates of `train.models`."""
+        chosen = candidates(self.experiment, self.params.models)
+        by_identity = {identity(one.estimator): one for one in chosen}
+
+        def report(trial: Trial) -> None:
+            one = by_identity[trial.asked]
+            self.add("compare", Entry(one.name, one.kind, trial), one.note(trial.estimator))
+
+        self.trials.report = report
+        self.experiment.compare_models(
+            include=[one.estimator for one in chosen],
+            n_select=0,  # how many PyCaret also fits on all training rows
+            sort=self.params.sort,
+            budget_time=self.params.budget_minutes,
+            errors="raise",
+            verbose=self.verbose,
         )
-    except CatBoostError as error:  # it takes no hyperparameter under two names
-        raise ValueError(
-            f"train.tune: {error} The search says {', '.join(grid)}: "
-            "use these names in train.models."
-        ) from error
+        self.trials.report = None
+        if self.params.models != "all":
+            self.board.refuse_unscored()
+        for one in chosen[len(self.entries) :]:
+            print(
+                f"train: compare   {one.name} not tried: train.budget_minutes is over", flush=True
+            )
 
+    def tune(self) -> None:
+        """Search for hyperparameters, beginning with the best."""
+        best = self.best
+        tune(self.experiment, best.kind, best.trial.estimator, self.params)
+        trial = self.trials.done[-1]
+        self.add(
+            "tune",
+            Entry(best.name, best.kind, trial),
+            differences(best.trial.estimator, trial.estimator),
+        )
 
-def scores_of(estimator: Any, tries: Tries) -> pd.DataFrame:
-    """PyCaret's table of the folds of the newest try with these hyperparameters.
+    def ensemble(self, method: str) -> None:
+        """Fit the best on many samples of the rows."""
+        best = self.best
+        self.experiment.ensemble_model(
+            best.trial.estimator, method=method.capitalize(), verbose=self.verbose
+        )
+        self.add(method, Entry(best.name, best.kind, self.trials.done[-1]))
 
-    After a search the last try is the estimator that it began with, whichever of them won.
-    """
-    hyperparameters = str(estimator.get_params())
-    same = (
-        entry for entry in reversed(tries) if str(entry["model"].get_params()) == hyperparameters
-    )
-    scores: pd.DataFrame = next(same)["scores"]
-    return scores
+    def blend(self) -> None:
+        """Average the best: a number of them, or those that a greedy selection takes."""
+        members, weights = self.members(), None
+        if self.params.blend == "greedy":
+            members, weights = self.select(members)
+        else:
+            members = members[: self.params.blend]
+        if len(members) < 2:
+            print("train: blend     not tried: it would have one member", flush=True)
+            return
+        self.experiment.blend_models(
+            [one.trial.estimator for one in members],
+            weights=weights,
+            optimize=self.params.sort,
+            verbose=self.verbose,
+        )
+        shares = [f"{one:g} " for one in weights] if weights else [""] * len(members)
+        note = ", ".join(f"{w}{one.name}" for w, one in zip(shares, members, strict=True))
+        self.add("blend", Entry("blend", "", self.trials.done[-1]), note)
+
+    def select(self, members: list[Entry]) -> tuple[list[Entry], list[float]]:
+        """The members and weights of a greedy blend, whose folds are given to its trial."""
+        experiment = self.experiment
+        # The others can only vote, and PyCaret then lets all of them vote
+        if any("predict_proba" in one.trial.folds[0].answers for one in members):
+            members = [one for one in members if "predict_proba" in one.trial.folds[0].answers]
+        scorer = experiment._get_metric_by_name_or_id(self.params.sort).scorer
+        costs = [cost(one.trial.estimator, *experiment.X_train.shape) for one in members]
+        taken, folds = select(
+            [one.trial.folds for one in members], experiment.y_train, scorer, costs
+        )
+        if np.count_nonzero(taken) > 1:
+            self.trials.given = folds
+        pairs = [(one, int(times)) for one, times in zip(members, taken, strict=True) if times]
+        return [one for one, _ in pairs], [times / taken.sum() for _, times in pairs]
+
+    def stack(self) -> None:
+        """Let a linear model weigh the best."""
+        members = self.members()[: self.params.stack]
+        estimators = [one.trial.estimator for one in members]
+        self.experiment.stack_models(estimators, optimize=self.params.sort, verbose=self.verbose)
+        names = ", ".join(one.name for one in members)
+        self.add("stack", Entry("stack", "", self.trials.done[-1]), names)
+
+    def calibrate(self) -> None:
+        """Make the probabilities of the best honest."""
+        best, method = self.best, self.params.calibrate
+        self.experiment.calibrate_model(best.trial.estimator, method=method, verbose=self.verbose)
+        self.add("calibrate", Entry(best.name, best.kind, self.trials.done[-1]), method or "")
+
+    def threshold(self) -> None:
+        """Search for the probability from which the best says the second class."""
+        best = self.best
+        estimator = repairs.optimize_threshold(
+            self.experiment, best.trial.estimator, self.params.sort
+        )
+        trial = self.trials.of(estimator)
+        self.add(
+            "threshold",
+            Entry(best.name, best.kind, trial),
+            f"from {estimator.probability_threshold:.3f}",
+        )
+        self.threshold_trial = trial

@@ -7,7 +7,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from app.model.manifest import Feature
+from stages.evaluation.baselines import baselines
 from stages.evaluation.report import drawn_units, holdout_report
+from stages.params import Gate
 from stages.schema import Schema, encode_target, model_frame
 from stages.tracking import flat
 
@@ -51,6 +53,11 @@ def rows(classes: tuple[str, ...] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
     return frame.iloc[:120].reset_index(drop=True), frame.iloc[120:].reset_index(drop=True)
 
 
+def gate(known: Schema) -> Gate:
+    metric, limit = ("accuracy", 0.5) if known.classes else ("rmse", 20.0)
+    return Gate(metric=metric, limit=limit, beat_baseline=True)
+
+
 def fitted(train: pd.DataFrame, known: Schema) -> Pipeline:
     encode = make_column_transformer(
         (OneHotEncoder(), make_column_selector(dtype_include=object)), remainder="passthrough"
@@ -62,7 +69,7 @@ def fitted(train: pd.DataFrame, known: Schema) -> Pipeline:
 @pytest.mark.parametrize("classes", [(), CLASSES[:2], CLASSES])
 def test_a_report_holds_finite_numbers_that_agree(classes: tuple[str, ...]) -> None:
     known, (train, test) = schema(classes), rows(classes)
-    report, tables = holdout_report(fitted(train, known), train, test, known, seed=1)
+    report, tables = holdout_report(fitted(train, known), train, test, known, gate(known), seed=1)
     numbers = flat(report)
     assert all(isinstance(value, int | float) and np.isfinite(value) for value in numbers.values())
     assert set(report["interval"]) == set(report["model"])
@@ -70,6 +77,12 @@ def test_a_report_holds_finite_numbers_that_agree(classes: tuple[str, ...]) -> N
         assert report["interval"][metric]["low"] < value < report["interval"][metric]["high"]
     error = "log_loss" if classes else "rmse"
     assert report["model"][error] < report["baseline"]["dummy"][error]
+    gain = report["gain"]["dummy"]
+    metric, sign = ("accuracy", 1) if classes else ("rmse", -1)
+    expected = sign * (report["model"][metric] - report["baseline"]["dummy"][metric])
+    assert gain["value"] == pytest.approx(expected)
+    assert 0 < gain["low"] < gain["value"] < gain["high"]
+    assert report["limit"]["kept"] > 0.9
     assert report["rows"] == {"train": 120, "holdout": 120}
     assert tables["importance"]["feature"].iloc[0] == "floor area"
     assert report["worst_slice"]["loss"] == tables["slices"]["error"].max()
@@ -77,7 +90,7 @@ def test_a_report_holds_finite_numbers_that_agree(classes: tuple[str, ...]) -> N
 
 def test_a_regression_tells_its_interval_and_its_worst_town() -> None:
     known, (train, test) = schema(), rows()
-    report, tables = holdout_report(fitted(train, known), train, test, known, seed=1)
+    report, tables = holdout_report(fitted(train, known), train, test, known, gate(known), seed=1)
     assert report["prediction_interval"]["coverage"] == pytest.approx(0.9, abs=0.1)
     assert report["prediction_interval"]["half_width"] > report["model"]["mae"]
     assert tables["slices"]["slice"].iloc[0] == "town = Ulm"
@@ -90,7 +103,7 @@ def test_a_regression_tells_its_interval_and_its_worst_town() -> None:
 
 def test_a_classification_tells_labels_and_calibration() -> None:
     known, (train, test) = schema(CLASSES), rows(CLASSES)
-    report, tables = holdout_report(fitted(train, known), train, test, known, seed=1)
+    report, tables = holdout_report(fitted(train, known), train, test, known, gate(known), seed=1)
     right = (tables["labels"]["actual"] == tables["labels"]["predicted"]).mean()
     assert right == pytest.approx(report["model"]["accuracy"])
     assert tables["calibration"]["rows"].sum() == 120
@@ -100,11 +113,27 @@ def test_a_classification_tells_labels_and_calibration() -> None:
 def test_two_judgements_are_the_same() -> None:
     known, (train, test) = schema(CLASSES), rows(CLASSES)
     (one, tables), (other, again) = (
-        holdout_report(fitted(train, known), train, test, known, seed=1) for _ in range(2)
+        holdout_report(fitted(train, known), train, test, known, gate(known), seed=1)
+        for _ in range(2)
     )
     assert one == other
     for name, table in tables.items():
         pd.testing.assert_frame_equal(table, again[name])
+
+
+def test_the_same_model_as_a_baseline_is_no_gain_on_any_resample() -> None:
+    known, (train, test) = schema(CLASSES[:2]), rows(CLASSES[:2])
+    linear = baselines("classification", seed=1)["linear"]
+    linear.fit(model_frame(train, known), encode_target(train, known))
+    report, _ = holdout_report(linear, train, test, known, gate(known), seed=1)
+    assert report["gain"]["linear"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_a_metric_of_another_task_is_named() -> None:
+    known, (train, test) = schema(), rows()
+    wrong = Gate(metric="accuracy", limit=0.5, beat_baseline=False)
+    with pytest.raises(ValueError, match="'accuracy' is not measured here"):
+        holdout_report(fitted(train, known), train, test, known, wrong, seed=1)
 
 
 def test_groups_are_drawn_whole() -> None:

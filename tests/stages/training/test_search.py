@@ -1,5 +1,6 @@
 import copy
 import pickle
+import re
 import warnings
 from typing import Any
 
@@ -15,7 +16,7 @@ from stages.train import log_threshold
 from stages.training.experiment import start
 from stages.training.logger import PyCaretLogger
 from stages.training.repairs import anonymous
-from stages.training.search import search
+from stages.training.search import Result, search
 from stages.training.threads import cluster, one_thread
 from tests.conftest import params_with
 
@@ -37,7 +38,13 @@ def train_params(task: Task, **changes: Any) -> Train:
 
 
 def fitted(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
-    """The pipeline, the leaderboard, and the rows on which both were made."""
+    """The candidate's pipeline, the leaderboard, and rows to ask about."""
+    result, rows = searched(task, unit, **changes)
+    return result.pipeline, result.leaderboard, rows
+
+
+def searched(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Result, pd.DataFrame]:
+    """What a search in a small table comes to, and rows to ask about."""
     generator = np.random.default_rng(0)
     rows = pd.DataFrame({"a": generator.normal(size=120), "b": generator.normal(size=120)})
     rows["y"] = (3 * rows["a"] + rows["b"] ** 2) * unit
@@ -57,41 +64,60 @@ def fitted(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Any, pd.DataF
     with one_thread():
         experiment = start(rows[:100], rows[100:], schema, params, seed=1, logger=None)
         with cluster(params.parallel):
-            pipeline, board = search(experiment, params)
-    return pipeline, board, model_frame(rows[100:], schema)
+            result = search(experiment, params)
+    return result, model_frame(rows[100:], schema)
 
 
 @pytest.mark.parametrize(
-    ("task", "changes", "steps", "estimator"),
+    ("task", "changes", "steps"),
     [
-        ("regression", {"blend": 2}, ["blend"], "VotingRegressor"),
-        ("regression", {"stack": 2}, ["stack"], "StackingRegressor"),
-        ("regression", {"ensemble": "bagging"}, ["bagging"], "BaggingRegressor"),
-        ("regression", {"tune__iterations": 2}, ["tune"], None),
-        ("regression", {"tune__iterations": 2, "tune__library": "optuna"}, ["tune"], None),
-        ("classification", {"calibrate": "sigmoid"}, ["calibrate"], "CalibratedClassifierCV"),
-        (
-            "classification",
-            {"blend": 2, "threshold": True},
-            ["blend", "threshold"],
-            "CustomProbabilityThresholdClassifier",
-        ),
+        ("regression", {"blend": 2}, ["blend"]),
+        ("regression", {"blend": "greedy"}, ["blend"]),
+        ("regression", {"stack": 2}, ["stack"]),
+        ("regression", {"ensemble": "bagging"}, ["bagging"]),
+        ("regression", {"tune__iterations": 2}, ["tune"]),
+        ("regression", {"tune__iterations": 2, "tune__library": "optuna"}, ["tune"]),
+        ("classification", {"blend": "greedy", "sort": "AUC"}, ["blend"]),
+        ("classification", {"calibrate": "sigmoid"}, ["calibrate"]),
+        ("classification", {"blend": 2, "threshold": True}, ["blend", "threshold"]),
         (
             "classification",
             {"ensemble": "bagging", "stack": 2, "threshold": True},
             ["bagging", "stack", "threshold"],
-            "CustomProbabilityThresholdClassifier",
         ),
     ],
 )
-def test_each_choice_is_a_step_of_the_leaderboard_and_predicts(
-    task: Task, changes: dict[str, Any], steps: list[str], estimator: str | None
+def test_each_choice_is_a_step_and_the_best_of_all_is_the_candidate(
+    task: Task, changes: dict[str, Any], steps: list[str]
 ) -> None:
-    pipeline, board, rows = fitted(task, **changes)
+    result, rows = searched(task, **changes)
+    board = result.leaderboard
     assert sorted(board["step"]) == sorted(["compare", "compare", *steps])
-    assert len(pipeline.predict(rows)) == len(rows)
-    if estimator:
-        assert type(pipeline.steps[-1][1]).__name__ == estimator
+    assert len(result.pipeline.predict(rows)) == len(rows)
+    best = board.iloc[0]
+    assert best["candidate"].startswith("yes: best")
+    made_by = {"blend": "Voting", "stack": "Stacking", "bagging": "Bagging", "compare": ""}
+    name = type(result.pipeline.steps[-1][1]).__name__
+    assert name.startswith(made_by.get(best["step"], ""))
+    for metric, value in result.trial.scores.loc["Mean"].to_dict().items():
+        assert best[str(metric)] == value
+
+
+def test_a_step_that_makes_it_worse_does_not_make_the_candidate() -> None:
+    pipeline, board, _ = fitted("regression", models=["ridge", "dt", "dummy"], blend=3)
+    assert board["step"].tolist()[0] == "compare"
+    assert type(pipeline.steps[-1][1]).__name__ == "DecisionTreeRegressor"
+    reason = board["candidate"][board["step"] == "blend"].item()
+    assert re.match(r"no: \d+ % worse", reason)
+
+
+def test_the_answers_of_a_blend_are_those_of_voting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for task in ("regression", "classification"):
+        quick, _ = searched(task, blend=2)
+        with monkeypatch.context() as patched:
+            patched.setattr("stages.training.validation.is_mean", lambda estimator: False)
+            fits, _ = searched(task, blend=2)
+        pd.testing.assert_frame_equal(quick.leaderboard, fits.leaderboard, check_exact=True)
 
 
 def test_a_threshold_changes_nothing_but_the_labels() -> None:
@@ -106,18 +132,19 @@ def test_the_search_for_a_threshold_is_a_nested_run(
     mlflow_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
-    pipeline, board, _ = fitted("classification", models=["lr"], threshold=True)
+    result, _ = searched("classification", models=["lr"], threshold=True)
+    assert result.threshold is not None
     tracking = Tracking("threshold")
     parent = tracking.start("train", {})
-    log_threshold(PyCaretLogger(tracking, parent), pipeline, board)
+    log_threshold(PyCaretLogger(tracking, parent), result.threshold)
     (run,) = tracking.client.search_runs(
         [tracking.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'"
     )
     assert run.data.tags["step"] == "optimize_threshold"
     assert run.info.status == "FINISHED"
-    chosen = pipeline.steps[-1][1].probability_threshold
+    chosen = result.threshold.estimator.probability_threshold
     assert float(run.data.params["probability_threshold"]) == chosen
-    row = board[board["step"] == "threshold"].iloc[0]
+    row = result.leaderboard.set_index("step").loc["threshold"]
     assert run.data.metrics["Accuracy"] == row["Accuracy"]
 
 
@@ -194,7 +221,7 @@ def by_groups(**changes: Any) -> tuple[Any, pd.DataFrame]:
     params = train_params("classification", folds=10, **changes)
     with one_thread():
         experiment = start(rows[:200], rows[200:], schema, params, seed=1, logger=None)
-        return experiment, search(experiment, params)[1]
+        return experiment, search(experiment, params).leaderboard
 
 
 @no_auc

@@ -1,0 +1,189 @@
+"""What the folds of a cross-validation answered, its scores, and the blends that follow from it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import get_scorer
+
+METHODS = ("predict", "predict_proba", "decision_function")
+# By method: an answer for each row, shape (rows,), or (rows, classes) for probabilities
+Answers = dict[str, np.ndarray]
+ROUNDS = 25
+TIE = 5e-4  # of the best score: blends that are worse by less are about as good
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a cross-validation.
+
+    Attributes:
+        rows: the positions of the answered rows among the training rows, shape (answered,).
+        answers: what the estimator, fitted on the fold's other rows, says of them.
+    """
+
+    rows: np.ndarray
+    answers: Answers
+
+
+def answer(pipeline: Any, X: pd.DataFrame, **options: Any) -> Answers:
+    """What a fitted pipeline says of some rows, by every method that it has.
+
+    Args:
+        pipeline: of preprocessing and an estimator.
+        X: the features, shape (rows, features).
+        options: of the estimator's methods.
+    """
+    said = {
+        method: np.asarray(getattr(pipeline, method)(X, **options))
+        for method in METHODS
+        if hasattr(pipeline, method)
+    }
+    said["predict"] = said["predict"].reshape(len(X))  # CatBoost gives labels as a column
+    return said
+
+
+def blended(members: Sequence[Answers], weights: Sequence[float] | np.ndarray | None) -> Answers:
+    """What scikit-learn's `VotingRegressor` or soft `VotingClassifier` makes of its members.
+
+    Args:
+        members: their answers to the same rows.
+        weights: one for each, of any sum; None takes them all alike.
+    """
+    if "predict_proba" in members[0]:
+        chances = np.asarray([one["predict_proba"] for one in members])
+        mean = np.average(chances, axis=0, weights=weights)
+        return {"predict": np.argmax(mean, axis=1), "predict_proba": mean}
+    values = np.asarray([one["predict"] for one in members]).T
+    return {"predict": np.average(values, axis=1, weights=weights)}
+
+
+def at_threshold(answers: Answers, threshold: float) -> Answers:
+    """What PyCaret's `CustomProbabilityThresholdClassifier` makes of a classifier's answers."""
+    labels = (answers["predict_proba"][:, 1] >= threshold).astype(int)
+    return {**answers, "predict": labels}
+
+
+def score(folds: Sequence[Fold], y: pd.Series, scorers: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Every scorer's value for every fold, in the words of scikit-learn's `cross_validate`."""
+    return {
+        f"test_{name}": np.array(
+            [scored(scorer, fold.answers, y.iloc[fold.rows]) for fold in folds]
+        )
+        for name, scorer in scorers.items()
+    }
+
+
+def scored(scorer: Any, answers: Answers, y: pd.Series) -> float:
+    """One of scikit-learn's scorers on answers in place of an estimator; more is better.
+
+    Args:
+        scorer: of one of PyCaret's metrics: an object or a name.
+        answers: to the rows of `y`.
+        y: the targets, shape (rows,).
+    """
+    return float(get_scorer(scorer)(Recorded(answers, np.unique(y)), None, y))
+
+
+class Recorded:
+    """An estimator that repeats what was answered."""
+
+    def __init__(self, answers: Answers, classes: np.ndarray) -> None:
+        is_classifier = answers["predict"].dtype.kind in "iu"
+        self._estimator_type = "classifier" if is_classifier else "regressor"
+        self.classes_ = classes
+        for method, values in answers.items():
+            repeat = partial(_repeat, values)
+            repeat.__name__ = method  # type: ignore[attr-defined]  # scikit-learn asks for it
+            setattr(self, method, repeat)
+
+
+def _repeat(values: np.ndarray, _: pd.DataFrame | None) -> np.ndarray:
+    return values
+
+
+def select(
+    members: Sequence[Sequence[Fold]], y: pd.Series, scorer: Any, costs: Sequence[float]
+) -> tuple[np.ndarray, list[Fold]]:
+    """Select a greedy blend, and tell what it would have answered.
+
+    Args:
+        members: the folds of each.
+        y: the targets of the training rows.
+        scorer: of one of PyCaret's metrics.
+        costs: of each member's answer for one row, in any unit.
+
+    Returns:
+        How often each member was taken, shape (members,); and the folds of the blend, each
+        answered with weights that were selected on the others: it does not judge itself.
+    """
+    folds = list(zip(*members, strict=True))
+
+    def on(parts: Sequence[tuple[Fold, ...]]) -> np.ndarray:
+        def value(weights: np.ndarray) -> float:
+            scores = [scored(scorer, mean(part, weights), y.iloc[part[0].rows]) for part in parts]
+            return float(np.nanmean(scores))
+
+        return greedy(value, costs)
+
+    honest = [
+        Fold(part[0].rows, mean(part, on([*folds[:number], *folds[number + 1 :]])))
+        for number, part in enumerate(folds)
+    ]
+    return on(folds), honest
+
+
+def mean(fold: Sequence[Fold], weights: Sequence[float] | np.ndarray | None) -> Answers:
+    """The weighted mean of what the members answered in one fold."""
+    return blended([member.answers for member in fold], weights)
+
+
+def greedy(score: Callable[[np.ndarray], float], costs: Sequence[float]) -> np.ndarray:
+    """Weights of a blend, by adding one member at a time, the same one again if it helps.
+
+    Source: Caruana et al. 2004, Ensemble Selection from Libraries of Models.
+
+    Args:
+        score: of a blend, by its weights of any sum, shape (members,); more is better.
+        costs: of each member's answer for one row, in any unit: of blends that are about as good
+            as the best, the cheapest is taken.
+
+    Returns:
+        How often each member was added, shape (members,).
+    """
+    used = np.zeros(len(costs), dtype=int)
+    blends, scores = [], []
+    for _ in range(ROUNDS):
+        options = [used + one for one in np.eye(len(costs), dtype=int)]
+        values = [score(option) for option in options]
+        best = max(range(len(costs)), key=lambda i: (values[i], -costs[i]))
+        used = options[best]
+        blends.append(used)
+        scores.append(values[best])
+    enough = max(scores) - TIE * abs(max(scores))
+    good = [
+        (float(np.dot(one > 0, costs)), -value, one)
+        for one, value in zip(blends, scores, strict=True)
+        if value >= enough
+    ]
+    chosen: np.ndarray = min(good, key=lambda one: one[:2])[2]
+    return chosen
+
+
+def cost(estimator: Any, rows: int, features: int) -> float:
+    """About how many numbers are read to answer one row.
+
+    Args:
+        estimator: with its hyperparameters, fitted or not.
+        rows: it is fitted on.
+        features: it is fitted on.
+    """
+    options = estimator.get_params()
+    if "n_estimators" in options:
+        leaves = options.get("num_leaves") or 2 ** (options.get("max_depth") or np.log2(rows))
+        return float(options["n_estimators"] * np.log2(leaves))
+    compares_rows = "n_neighbors" in options or "kernel" in options
+    return float(features * (rows if compares_rows else 1))

@@ -1,0 +1,129 @@
+"""As many trees as the table asks for: boosting stops where the folds get no better.
+
+In `train.models`, `n_estimators: auto` asks for it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+AUTO = "auto"
+MOST = 5000  # trees
+PATIENCE = 60  # trees without a better loss
+
+
+def is_asked(estimator: Any) -> bool:
+    """Whether the number of trees is to be found."""
+    return bool(estimator.get_params().get("n_estimators") == AUTO)
+
+
+def check(name: str, estimator: Any) -> None:
+    """Refuse to look for the number of trees of what does not stop early.
+
+    Args:
+        name: PyCaret's id of the estimator.
+        estimator: as it is to be tried.
+
+    Raises:
+        ValueError: the estimator is of no library that is used here.
+    """
+    if is_asked(estimator) and library(estimator) not in FITS:
+        raise ValueError(
+            f"train.models: {name}: n_estimators can be {AUTO!r} for {', '.join(FITS)} alone; "
+            "give a number."
+        )
+
+
+def library(estimator: Any) -> str:
+    """The package of an estimator's class."""
+    return type(estimator).__module__.split(".")[0]
+
+
+def fit(
+    pipeline: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame, truth: pd.Series
+) -> tuple[Any, list[float]]:
+    """Fit on some rows until the loss on others gets no better.
+
+    Returns:
+        The fitted pipeline, with more trees than it needs, and the loss after each tree.
+    """
+    preparation, estimator = pipeline[:-1], pipeline.steps[-1][1]
+    X, y = preparation.fit_transform(X, y)
+    others, truth = preparation.transform(others, truth)
+    estimator.set_params(n_estimators=MOST)
+    return pipeline, FITS[library(estimator)](estimator, X, y, (others, truth))
+
+
+def _lightgbm(estimator: Any, X: Any, y: Any, others: tuple[Any, Any]) -> list[float]:
+    from lightgbm.callback import CallbackEnv, EarlyStopException
+
+    losses: list[float] = []
+
+    def stop(state: CallbackEnv) -> None:
+        ((_, _, loss, _),) = state.evaluation_result_list
+        losses.append(loss)
+        if len(losses) - int(np.argmin(losses)) > PATIENCE:
+            # LightGBM's own callback forgets the trees after the best, which another fold may need
+            raise EarlyStopException(state.iteration, state.evaluation_result_list)
+
+    estimator.fit(X, y, eval_set=[others], callbacks=[stop])
+    return losses
+
+
+def _xgboost(estimator: Any, X: Any, y: Any, others: tuple[Any, Any]) -> list[float]:
+    estimator.set_params(early_stopping_rounds=PATIENCE)
+    estimator.fit(X, y, eval_set=[others], verbose=False)
+    ((losses,),) = (one.values() for one in estimator.evals_result().values())
+    return list(losses)
+
+
+def _catboost(estimator: Any, X: Any, y: Any, others: tuple[Any, Any]) -> list[float]:
+    estimator.fit(
+        X, y, eval_set=others, early_stopping_rounds=PATIENCE, use_best_model=False, verbose=False
+    )
+    losses = estimator.get_evals_result()["validation"]
+    return list(losses[estimator.get_all_params()["loss_function"]])
+
+
+FITS: dict[str, Callable[..., list[float]]] = {
+    "lightgbm": _lightgbm,
+    "xgboost": _xgboost,
+    "catboost": _catboost,
+}
+
+
+def fewest(losses: Sequence[Sequence[float]]) -> int:
+    """The number of trees with the least mean loss over the folds.
+
+    No fold is asked for more trees than it has: each goes on for `PATIENCE` trees after its best.
+    """
+    length = min(map(len, losses))
+    mean = np.mean([one[:length] for one in losses], axis=0)
+    return int(np.argmin(mean)) + 1
+
+
+def settled(pipeline: Any, trees: int) -> dict[str, Any]:
+    """The hyperparameters with which a fit stops at a number of trees, and is else the same.
+
+    Args:
+        pipeline: one fold's, fitted.
+        trees: the number that the folds found.
+    """
+    estimator = pipeline.steps[-1][1]
+    found = {"n_estimators": trees}
+    if library(estimator) == "catboost":  # which chooses these by the number of trees asked for
+        chosen = estimator.get_all_params()
+        found |= {name: chosen[name] for name in ("learning_rate", "leaf_estimation_iterations")}
+    return found
+
+
+def limit(pipeline: Any, trees: int) -> dict[str, Any]:
+    """The option of `predict` that makes a fitted pipeline use its first trees only."""
+    options: dict[str, dict[str, Any]] = {
+        "lightgbm": {"num_iteration": trees},
+        "xgboost": {"iteration_range": (0, trees)},
+        "catboost": {"ntree_end": trees},
+    }
+    return options[library(pipeline.steps[-1][1])]

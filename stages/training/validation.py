@@ -1,0 +1,181 @@
+"""Cross-validation that keeps what every fold answered.
+
+PyCaret's own keeps the scores and throws the answers away. With the answers, a blend or a
+threshold is scored without a further fit, the weights of a blend can be searched for, and the
+errors on rows that a fold never saw tell how wide an honest prediction interval is.
+"""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+import joblib
+import pandas as pd
+from sklearn.base import clone
+
+from stages.training import early_stopping
+from stages.training.answers import Answers, Fold, answer, at_threshold, mean, score
+from stages.training.threads import one_thread
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One estimator that was cross-validated.
+
+    Attributes:
+        estimator: not fitted.
+        scores: PyCaret's table: a row for each fold, then `Mean` and `Std`.
+        folds: what it answered.
+        asked: its identity before early stopping found its number of trees.
+    """
+
+    estimator: Any
+    scores: pd.DataFrame
+    folds: Sequence[Fold]
+    asked: str
+
+
+@dataclass
+class Trials:
+    """Every estimator that PyCaret cross-validates, in order.
+
+    Attributes:
+        done: the trials.
+        report: called with each new one.
+        given: the folds of the next estimator, where they are known.
+    """
+
+    done: list[Trial] = field(default_factory=list)
+    report: Callable[[Trial], None] | None = None
+    given: Sequence[Fold] | None = None
+
+    def of(self, estimator: Any) -> Trial:
+        """The latest trial of an estimator with the same hyperparameters.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {identity(one.estimator): one for one in self.done}[identity(estimator)]
+
+    def derived(self, estimator: Any) -> list[Fold] | None:
+        """The folds of a blend or of a threshold, where those of its parts are done."""
+        try:
+            if type(estimator).__name__ == "CustomProbabilityThresholdClassifier":
+                threshold = estimator.probability_threshold
+                return [
+                    Fold(fold.rows, at_threshold(fold.answers, threshold))
+                    for fold in self.of(estimator.classifier).folds
+                ]
+            if is_mean(estimator):
+                members = [self.of(one).folds for _, one in estimator.estimators]
+                return [
+                    Fold(folds[0].rows, mean(folds, estimator.weights))
+                    for folds in zip(*members, strict=True)
+                ]
+        except KeyError:
+            return None
+        return None
+
+
+def identity(estimator: Any) -> str:
+    """What two equal estimators share: the class and all hyperparameters."""
+    return f"{type(estimator).__name__} {estimator.get_params()}"
+
+
+def is_mean(estimator: Any) -> bool:
+    """Whether an estimator answers with the weighted mean of its members' answers."""
+    name = type(estimator).__name__
+    return name == "VotingRegressor" or getattr(estimator, "voting", None) == "soft"
+
+
+@contextmanager
+def keep_answers(experiment: Any) -> Iterator[Trials]:
+    """Let PyCaret's functions cross-validate here, and keep what the folds answer.
+
+    No estimator is fitted on all rows: that is for the one that is chosen in the end.
+    """
+    trials = Trials()
+    pycarets = experiment._create_model_with_cv
+    # A blend averages before the target is transformed back; its members' answers are after that
+    is_plain = "target_transformation" not in dict(experiment.pipeline.steps)
+
+    def cross_validate(**arguments: Any) -> Any:
+        model = arguments["model"]
+        asked = identity(model)
+        folds: list[Fold] = []
+
+        def folds_of(pipeline: Any, X: pd.DataFrame, y: pd.Series, **options: Any) -> Any:
+            known = trials.given or trials.derived(model) if is_plain else None
+            folds[:] = known or fit_folds(
+                pipeline, X, y, options["cv"], options["groups"], options["n_jobs"]
+            )
+            trials.given = None
+            return score(folds, y, options["scoring"])
+
+        with patch("sklearn.model_selection.cross_validate", folds_of):
+            result = pycarets(**{**arguments, "refit": False})
+        trials.done.append(Trial(model, result[2], folds, asked))
+        if trials.report:
+            trials.report(trials.done[-1])
+        return result
+
+    with patch.object(experiment, "_create_model_with_cv", cross_validate):
+        yield trials
+
+
+def fit_folds(
+    pipeline: Any, X: pd.DataFrame, y: pd.Series, cv: Any, groups: Any, n_jobs: int
+) -> list[Fold]:
+    """Fit a copy of the pipeline on each fold's training rows, and ask it about the others.
+
+    Args:
+        pipeline: its estimator is given the number of trees that early stopping finds, if it
+            asks for one.
+        X: the features, shape (rows, features).
+        y: the targets, shape (rows,).
+        cv: scikit-learn's object that makes the folds.
+        groups: of the rows, for folds by groups; else None.
+        n_jobs: fits side by side; does not change the result.
+    """
+    estimator = pipeline.steps[-1][1]
+    is_asked = early_stopping.is_asked(estimator)
+    fit = early_stopping.fit if is_asked else fit_and_answer
+    plan = list(cv.split(X, y, groups))
+    parts = joblib.Parallel(n_jobs=n_jobs)(
+        joblib.delayed(quietly)(
+            fit, clone(pipeline), X.iloc[known], y.iloc[known], X.iloc[rows], y.iloc[rows]
+        )
+        for known, rows in plan
+    )
+    if is_asked:
+        trees = early_stopping.fewest([losses for _, losses in parts])
+        estimator.set_params(**early_stopping.settled(parts[0][0], trees))
+        parts = [
+            answer(fitted, X.iloc[rows], **early_stopping.limit(fitted, trees))
+            for (fitted, _), (_, rows) in zip(parts, plan, strict=True)
+        ]
+    return [Fold(rows, answers) for answers, (_, rows) in zip(parts, plan, strict=True)]
+
+
+def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call on one thread, and without what the libraries have to say of each fit."""
+    with (
+        one_thread(),
+        joblib.parallel_config("sequential"),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        return function(*arguments)
+
+
+def fit_and_answer(
+    pipeline: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame, _: pd.Series
+) -> Answers:
+    """Fit on some rows and answer others."""
+    return answer(pipeline.fit(X, y), others)
