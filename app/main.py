@@ -9,20 +9,20 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from app.http import predict, status
+from app.http import pages, predict, status
 from app.http.observe import Observe
 from app.http.openapi import document
 from app.http.problems import framework_problem
 from app.http.service import Service
 from app.settings import Settings, read_settings
 
-ROUTES = [
+ROUTES: list[BaseRoute] = [
     Route("/predict/records", predict.predict_records, methods=["POST"]),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/invocations", predict.invocations, methods=["POST"]),
-    Route("/", status.page),
+    *pages.ROUTES,
     Route("/live", status.live),
     Route("/ready", status.ready),
     Route("/ping", status.ping),
@@ -51,6 +51,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Predictions",
         lifespan=lifespan,
         redirect_slashes=False,  # it would send clients to the host that a request names
+        docs_url=None,
+        redoc_url=None,
         # The service measures itself; the framework's own hooks cost every request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )

@@ -59,6 +59,8 @@ def plan(table: Path, target: str, name: str | None) -> list[Proposal]:
         Proposal("base.target", target, "as asked"),
         missing,
         *propose(frame, target),
+        Proposal("deploy.about", "", "what the model is for, in your words: the page shows it"),
+        Proposal("deploy.columns", {}, "what your columns mean, with their units"),
     ]
 
 

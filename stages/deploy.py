@@ -2,10 +2,10 @@
 
 $ python -m stages deploy
 
-Reads prepared/, model/candidate/ and reports/metrics.json; writes model/final/pipeline.pkl (the
-refitted PyCaret pipeline, for analysis) and model/serving/ (what the server pulls: the graph,
-what its answers are explained with, and the manifest). The md5 of model/serving/ in `dvc.lock` is
-the model's version.
+Reads prepared/, model/candidate/ and reports/; writes model/final/pipeline.pkl (the refitted
+PyCaret pipeline, for analysis) and model/serving/ (what the server pulls: the graph, what its
+answers are explained with, and the manifest). The md5 of model/serving/ in `dvc.lock` is the
+model's version.
 """
 
 import json
@@ -25,11 +25,13 @@ from stages.deployment.explanation import explain
 from stages.deployment.folder import lineage, write
 from stages.deployment.proof import NotProven, bounded, prove
 from stages.deployment.registry import Contender, register
+from stages.deployment.summary import summary
 from stages.files import (
     CANDIDATE,
     FINAL,
     METRICS,
     PIPELINE,
+    PLOTS,
     SCHEMA,
     SERVING,
     TEST,
@@ -67,12 +69,16 @@ def build(
         explanation, file = explain(pipeline, rows, schema, params)
         interface = interface.model_copy(update={"explanation": explanation})
         files[explanation.file] = file
+    report = json.loads(METRICS.read_text())
     manifest = Manifest(
         **dict(interface),
-        metrics=json.loads(METRICS.read_text())["model"],
+        metrics=report["model"],
         lineage=lineage(params, schema),
         parity=bounded(parity),
         example=choose_example(model, test, schema),
+        about=params.deploy.about,
+        columns=params.deploy.columns,
+        evaluation=summary(report, PLOTS, params.evaluate.gate.metric, schema.classes),
     )
     return manifest, files, parity
 
@@ -84,6 +90,8 @@ def main() -> None:
     train = read_prepared(TRAIN, schema)
     test = read_prepared(TEST, schema)
     warnings.filterwarnings("ignore", module="pycaret|sklearn|joblib")  # nobody could act on them
+    if unknown := params.deploy.columns.keys() - {*schema.names, schema.target}:
+        print(f"deploy: deploy.columns describes {sorted(unknown)}, which the model does not have")
     try:
         with one_thread():
             manifest, files, parity = build(params, schema, train, test)

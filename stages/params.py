@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from app.model.manifest import Task
+from app.model.manifest import Column, Task
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Scaler = Literal["zscore", "minmax", "maxabs", "robust"]
@@ -118,6 +118,8 @@ class Deploy(Block):
     parity: Annotated[float, Field(gt=0)]
     champion: Literal["better", "always"]
     explain: Literal["medians", "columns", "rows", "none"]
+    about: str
+    columns: dict[str, Column]
 
 
 class Params(Block):

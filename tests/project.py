@@ -129,6 +129,8 @@ def create(root: Path, s3: S3, tracking: str, prefix: str, table: pd.DataFrame) 
         train__blend=2,
         train__n_jobs=1,
         evaluate__gate__limit=None,
+        deploy__about="",
+        deploy__columns={},
     )
     project.run("git", "init", "--quiet", "--initial-branch=main")
     project.run("dvc", "add", "--quiet", "data")

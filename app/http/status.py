@@ -1,35 +1,16 @@
 """The routes for people and machines that run the service."""
 
-from pathlib import Path
-
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from app.errors import Problem
-from app.formats.registry import FILES
 from app.http.service import Service
 from app.model.manifest import Manifest
 from app.model.model import Model
 from app.operations import metrics
 from app.operations.takeover import ModelInService
-
-PAGE = Path(__file__).with_name("page.html")
-# The page needs nothing but itself and this service.
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
-)
-
-
-async def page(request: Request) -> Response:
-    """A page to try the model with."""
-    text = PAGE.read_text()
-    text = text.replace("FILE_FORMATS", ", ".join(source.name for source in FILES))
-    suffixes = ",".join(suffix for source in FILES for suffix in source.suffixes)
-    text = text.replace("FILE_SUFFIXES", suffixes)
-    return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
 
 
 async def live(request: Request) -> Response:

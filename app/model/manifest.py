@@ -95,6 +95,87 @@ class ExplanationFile(Contract):
     rows: int
 
 
+class Column(Contract):
+    """What a person should know of a column.
+
+    Attributes:
+        description: what its values mean; may be empty.
+        unit: of its numbers, such as `mm`; may be empty.
+    """
+
+    description: str = ""
+    unit: str = ""
+
+
+class Importance(Contract):
+    """How much worse the model gets without one feature (see `stages/evaluation/importance.py`)."""
+
+    feature: str
+    importance: float
+    deviation: float
+
+
+class Slice(Contract):
+    """A part of the holdout, and the model's error there.
+
+    Attributes:
+        slice: a column and its value or range, in words.
+        rows: how many there are.
+        error: RMSE in the target's unit, or the share of wrong labels.
+        ratio: to the whole holdout's error.
+    """
+
+    slice: str
+    rows: int
+    error: float
+    ratio: float
+
+
+class Bin(Contract):
+    """Rows of about the same probability.
+
+    Attributes:
+        predicted: mean probability.
+        observed: share of rows where it came true.
+        rows: how many there are.
+    """
+
+    predicted: float
+    observed: float
+    rows: int
+
+
+class Evaluation(Contract):
+    """How the model did on the holdout, for the people who read the page.
+
+    Attributes:
+        metric: the one that decides (`evaluate.gate.metric`).
+        higher_is_better: its direction.
+        rows: how many rows it was trained on (`train`) and judged on (`holdout`).
+        interval: lower and upper end of each metric's 95 % interval.
+        baseline: the same metrics of the baselines, by their names.
+        importance: the features it relies on, most important first.
+        slices: where it is worst, worst first.
+        actual: targets of a few rows of the holdout; regression only.
+        predicted: the answers to them, in the same order.
+        calibration: classification only, by rising probability.
+        confusion: rows of the holdout by actual (outer) and predicted (inner) class, in the order
+            of `classes`; classification only, where there are not too many classes to read.
+    """
+
+    metric: str
+    higher_is_better: bool
+    rows: dict[str, int]
+    interval: dict[str, tuple[float, float]]
+    baseline: dict[str, dict[str, float]]
+    importance: tuple[Importance, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    actual: tuple[float, ...] = ()
+    predicted: tuple[float, ...] = ()
+    calibration: tuple[Bin, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+
 class Interface(Contract):
     """What a model reads, what it answers, and its files: all that is needed to run it.
 
@@ -133,12 +214,18 @@ class Manifest(Interface):
             `params`, `libraries` (name: version).
         parity: the proof made at deploy time.
         example: the self-test.
+        about: what it is for, and for whom; may be empty.
+        columns: what people should know of features and target, by their names.
+        evaluation: how it did on the holdout.
     """
 
     metrics: dict[str, float]
     lineage: dict[str, Any]
     parity: Parity
     example: Example
+    about: str = ""
+    columns: dict[str, Column] = {}
+    evaluation: Evaluation | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

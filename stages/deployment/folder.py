@@ -29,8 +29,10 @@ def lineage(params: Params, schema: Schema) -> dict[str, Any]:
     return {
         "data": {"path": params.base.path, "md5": schema.data_md5},
         "prepared": {"md5": md5(PREPARED)},
-        # Those two change no result, and so no version
-        "params": params.model_dump(exclude={"train": {"n_jobs", "parallel"}}),
+        # Without those that change no result; the words are in the manifest already
+        "params": params.model_dump(
+            exclude={"train": {"n_jobs", "parallel"}, "deploy": {"about", "columns"}}
+        ),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
 

@@ -162,26 +162,3 @@ def test_unforeseen_fault_is_a_problem_and_tells_nothing(
     assert reply.headers["x-request-id"].encode() in output
     assert b"RuntimeError" in output
     assert b"confidential" not in output + reply.content
-
-
-def test_page_stands_alone(client: httpx.Client) -> None:
-    reply = client.get("/")
-    assert reply.headers["content-type"].startswith("text/html")
-    assert "default-src 'none'" in reply.headers["content-security-policy"]
-    assert not re.findall(r"""(?:src|href)=["'](?!data:|docs)[^"']+""", reply.text)
-    assert "http://" not in reply.text
-    assert "https://" not in reply.text
-    assert (
-        f'accept="{",".join(suffix for source in FILES for suffix in source.suffixes)}"'
-        in reply.text
-    )
-    assert "FILE_" not in reply.text
-    # Each name that the script looks up is there once.
-    used = set(re.findall(r'\$\("([a-z]+)"\)', reply.text))
-    assert used
-    for name in used:
-        assert reply.text.count(f'id="{name}"') == 1, name
-
-
-def test_documentation_is_there(client: httpx.Client) -> None:
-    assert "swagger" in client.get("/docs").text
