@@ -67,11 +67,8 @@ def machine() -> dict[str, str]:
 def processor() -> str:
     """The processor by name."""
     described = Path("/proc/cpuinfo")
-    names = (
-        re.findall(r"^model name\s*: (.*)$", described.read_text(), re.M)
-        if (described.exists())
-        else []
-    )
+    text = described.read_text() if described.exists() else ""
+    names = re.findall(r"^model name\s*: (.*)$", text, re.M)
     return names[0] if names else platform.processor() or platform.machine()
 
 

@@ -31,6 +31,9 @@ MADE = (
     ".venv",
     ".env",
     "deployments.jsonl",
+    "verification.",
+    "verifications/",
+    "release.key",
 )
 GONE = {"CHANGELOG.md"}  # it names what was before
 
