@@ -89,7 +89,7 @@ lint: .venv/installed ## Formatter, linter, type checker, the ways imports may g
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
 bench: .venv/installed ## Every benchmark; each prints one JSON line
-	@for program in serving reload pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done
+	@for program in serving reload explanation pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done
 
 # Keeps every pin that still fits. The pipeline's come first: the other lists follow them
 COMPILE = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes $(UPGRADE:%=--upgrade-package %)

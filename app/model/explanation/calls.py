@@ -174,10 +174,8 @@ def _answers(worth: Worth, row: Packed, background: Packed, chosen: Bits) -> Flo
         Shape (mixtures, background rows).
     """
     numeric = row.numeric.shape[1]
-    mixed = Packed(
-        np.where(chosen[:, :, :numeric], row.numeric, background.numeric).reshape(-1, numeric),
-        np.where(chosen[:, :, numeric:], row.categorical, background.categorical).reshape(
-            -1, row.categorical.shape[1]
-        ),
-    )
+    count = len(chosen) * len(background)
+    numbers = np.where(chosen[:, :, :numeric], row.numeric, background.numeric)
+    codes = np.where(chosen[:, :, numeric:], row.categorical, background.categorical)
+    mixed = Packed(numbers.reshape(count, numeric), codes.reshape(count, codes.shape[2]))
     return worth(mixed).reshape(len(chosen), len(background))

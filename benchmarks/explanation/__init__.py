@@ -1,0 +1,1 @@
+"""Explained answers beside shap and beside plain answers."""
