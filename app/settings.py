@@ -14,6 +14,8 @@ from app.errors import Problem
 
 PREFIX = "SERVE_"
 ENV_FILE = Path(".env")
+# Fields whose variables others named, without the prefix.
+FOREIGN = ("aws_", "nats_")
 
 KEY_BYTES = 32  # of Ed25519
 
@@ -103,6 +105,7 @@ class Settings(BaseSettings):
         aws_session_token: see above.
         aws_region: `AWS_DEFAULT_REGION` or `AWS_REGION`.
         aws_endpoint_url: address of an S3 that is not Amazon's.
+        nats_url: `NATS_URL`, address of the broker of `app.stream`, with its credentials.
     """
 
     model_config = SettingsConfigDict(
@@ -150,6 +153,10 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     )
 
+    nats_url: SecretStr = Field(
+        default=SecretStr("nats://127.0.0.1:4222"), validation_alias="NATS_URL"
+    )
+
     @property
     def cores(self) -> int:
         """Cores that one request may use."""
@@ -183,7 +190,7 @@ def read_settings() -> Settings:
     """
     variables = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))}
     settings = {
-        PREFIX + name.upper() for name in Settings.model_fields if not name.startswith("aws_")
+        PREFIX + name.upper() for name in Settings.model_fields if not name.startswith(FOREIGN)
     }
     unknown = sorted(name for name in variables - settings if name.startswith(PREFIX))
     if unknown:
@@ -214,4 +221,4 @@ def _key(text: str) -> bytes:
 
 
 def _variable(field: str) -> str:
-    return field.upper() if field.upper().startswith("AWS_") else PREFIX + field.upper()
+    return field.upper() if field.lower().startswith(FOREIGN) else PREFIX + field.upper()

@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,14 +83,20 @@ def launch(
     return Service(name, log, child)
 
 
-def wait(service: Service, url: str) -> None:
+def wait(service: Service, url: str, answers: Callable[[str], bool] | None = None) -> None:
     """Wait until a service answers.
+
+    Args:
+        service: the service.
+        url: where it is to answer.
+        answers: whether it does; over HTTP unless given.
 
     Raises:
         ServiceError: it ended or does not answer; the message holds the end of its log.
     """
     deadline = time.monotonic() + START_SECONDS
-    while not answers(url):
+    does_answer = answers or answers_http
+    while not does_answer(url):
         ended = service.first() is None
         if ended or time.monotonic() > deadline:
             state = "ended" if ended else f"does not answer after {START_SECONDS} s"
@@ -122,7 +128,7 @@ def stop(service: Service) -> bool:
     return bool(processes)
 
 
-def answers(url: str) -> bool:
+def answers_http(url: str) -> bool:
     """Whether an HTTP server answers 2xx at `url`."""
     try:
         with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310 - loopback only

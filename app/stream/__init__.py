@@ -1,0 +1,1 @@
+"""Answers a stream of requests: NATS JetStream in, NATS JetStream out."""

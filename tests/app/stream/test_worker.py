@@ -1,0 +1,259 @@
+"""Workers as people run them, against a real broker."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgpack
+import nats
+import pytest
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, Header
+
+from app.stream.broker import Names, prepare
+from local.broker import broker_answers, start_broker
+from local.processes import free_port, stop, wait
+from tests.app.batch.conftest import answers, records
+from tests.app.conftest import publish, write_model
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working directory in which the tiny regression is locked."""
+    publish(write_model(tmp_path / "model"), tmp_path / "cache", tmp_path / "dvc.lock")
+    return tmp_path
+
+
+@contextmanager
+def worker(folder: Path, url: str, name: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process, told to stop at the end."""
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("AWS", "SERVE"))
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.stream", "--name", name, *more],
+        cwd=folder,
+        env=inherited
+        | {
+            "PYTHONPATH": str(ROOT),
+            "SERVE_REMOTE": "s3://bucket/prefix",
+            "SERVE_MODEL_CACHE": "cache",
+            "SERVE_WATCH_SECONDS": "0.2",
+            "NATS_URL": url,
+        },
+    )
+    try:
+        yield process
+        process.terminate()
+        # Killed by the test, or told to stop while it had taken nothing yet
+        assert process.wait(30) in (0, -signal.SIGKILL, -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def ignore(error: Exception) -> None:
+    """The client mends a lost connection itself."""
+
+
+@asynccontextmanager
+async def stream(url: str, name: str) -> AsyncIterator[tuple[JetStreamContext, Names]]:
+    connection = await nats.connect(url, error_cb=ignore)
+    names = Names(name)
+    try:
+        js = connection.jetstream()
+        await prepare(js, names)
+        yield js, names
+    finally:
+        await connection.close()
+
+
+async def send(
+    js: JetStreamContext, names: Names, bodies: Sequence[bytes], prefix: str = ""
+) -> None:
+    waiting = [
+        await js.publish_async(names.requests, body, headers={Header.MSG_ID: f"{prefix}{number}"})
+        for number, body in enumerate(bodies)
+    ]
+    await asyncio.wait_for(asyncio.gather(*waiting), 30)
+
+
+async def receive(js: JetStreamContext, names: Names, count: int) -> list[Any]:
+    """Read so many answers, of both subjects; and see that there are no more."""
+    plain = ConsumerConfig(ack_policy=AckPolicy.NONE)
+    reader = await js.pull_subscribe("", stream=names.answers_stream, config=plain)
+    messages: list[Any] = []
+    deadline = time.monotonic() + 60
+    while len(messages) < count:
+        assert time.monotonic() < deadline, f"{len(messages)} of {count}"
+        try:
+            messages += await reader.fetch(500, timeout=0.2)
+        except TimeoutError:
+            continue
+    info = await js.stream_info(names.answers_stream)
+    assert info.state.messages == count
+    return messages
+
+
+def test_every_request_gets_its_answer_and_poison_its_reason(folder: Path, broker_url: str) -> None:
+    rows = records(600)
+    bodies = [json.dumps(row).encode() for row in rows]
+    bodies[100] = b"poison"
+    bodies[200] = msgpack.packb(rows[200])
+    bodies[300] = json.dumps(rows[300] | {"sold": 7}).encode()
+
+    async def run() -> tuple[list[Any], int]:
+        async with stream(broker_url, "answers") as (js, names):
+            await send(js, names, bodies)
+            with worker(folder, broker_url, "answers", "--batch", "64"):
+                messages = await receive(js, names, len(bodies))
+            left = (await js.stream_info(names.requests_stream)).state.messages
+            return messages, left
+
+    messages, left = asyncio.run(run())
+    assert left == 0
+    (version,) = [path.name for path in (folder / "cache").iterdir()]
+    assert {message.headers["version"] for message in messages} == {version}
+    rejected = {m.headers["id"]: m for m in messages if m.subject == "answers.rejected"}
+    assert rejected.keys() == {"100", "300"}
+    assert rejected["100"].data == b"poison"
+    assert rejected["100"].headers["reason"].startswith("is not JSON: ")
+    assert rejected["300"].headers["reason"].startswith("column 'sold': 7 is not a date")
+    expected = answers(rows)
+    for message in messages:
+        number = int(message.headers["id"])
+        if number not in (100, 300):
+            decode = msgpack.unpackb if number == 200 else json.loads
+            assert decode(message.data)["prediction"] == pytest.approx(expected[number], rel=1e-15)
+
+
+def test_an_id_is_answered_once(folder: Path, broker_url: str) -> None:
+    (body,) = [json.dumps(row).encode() for row in records(1)]
+
+    async def run() -> list[Any]:
+        async with stream(broker_url, "once") as (js, names):
+            for _ in range(3):
+                await js.publish(names.requests, body, headers={"id": "same"})
+            with worker(folder, broker_url, "once"):
+                while (await js.stream_info(names.requests_stream)).state.messages:
+                    await asyncio.sleep(0.05)
+                return await receive(js, names, 1)
+
+    (message,) = asyncio.run(run())
+    assert message.headers["id"] == "same"
+
+
+def test_a_worker_follows_the_locked_version_and_tells_its_lag(
+    folder: Path, broker_url: str
+) -> None:
+    rows = records(2)
+    port = free_port()
+
+    async def run() -> list[Any]:
+        async with stream(broker_url, "versions") as (js, names):
+            with worker(folder, broker_url, "versions", "--metrics-port", str(port)):
+                await send(js, names, [json.dumps(rows[0]).encode()], "before-")
+                await receive(js, names, 1)
+                other = write_model(folder / "other", shift=1000.0)
+                version = publish(other, folder / "cache", folder / "dvc.lock")
+                await told(port, f'version="{version}"}} 1.0')
+                await send(js, names, [json.dumps(rows[1]).encode()], "after-")
+                messages = await receive(js, names, 2)
+                await told(port, 'stream_messages_total{outcome="answered"} 2.0')
+                await told(port, "stream_lag_messages 0.0")
+                return messages
+
+    before, after = asyncio.run(run())
+    assert before.headers["version"] != after.headers["version"]
+    assert json.loads(after.data)["prediction"] == pytest.approx(answers(rows)[1] + 1000)
+
+
+async def told(port: int, line: str) -> None:
+    """Wait until the worker's metrics say so."""
+    deadline = time.monotonic() + 30
+    while line not in httpx.get(f"http://127.0.0.1:{port}/metrics").text:
+        assert time.monotonic() < deadline, line
+        await asyncio.sleep(0.05)
+
+
+def test_told_to_stop_a_worker_finishes_what_it_took(folder: Path, broker_url: str) -> None:
+    bodies = [json.dumps(row).encode() for row in records(3_000)]
+
+    async def run() -> None:
+        async with stream(broker_url, "drained") as (js, names):
+            await send(js, names, bodies)
+            with worker(folder, broker_url, "drained", "--batch", "50") as process:
+                while not (await js.stream_info(names.answers_stream)).state.messages:
+                    await asyncio.sleep(0.01)
+                process.terminate()
+                assert process.wait(30) == 0
+            answered = (await js.stream_info(names.answers_stream)).state.messages
+            waiting = (await js.consumer_info(names.requests_stream, "workers")).num_ack_pending
+            left = (await js.stream_info(names.requests_stream)).state.messages
+            assert waiting == 0
+            assert answered + left == len(bodies)
+
+    asyncio.run(run())
+
+
+def test_killed_workers_and_a_broker_that_starts_again_lose_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Taken and not answered, a request comes again after this time.
+    monkeypatch.setattr("app.stream.broker.ACK_SECONDS", 2.0)
+    rows = records(4_000)
+    bodies = [json.dumps(row).encode() for row in rows]
+    poison = set(range(0, 4_000, 500))
+    for number in poison:
+        bodies[number] = b"poison"
+    url = f"nats://test:secret@127.0.0.1:{free_port()}"
+    draw = random.Random(2)
+    service = start_broker(folder / "broker", url)
+    wait(service, url, broker_answers)
+    try:
+
+        async def run() -> list[Any]:
+            async with stream(url, "killed") as (js, names):
+                await send(js, names, bodies)
+                for kill in range(3):
+                    with (
+                        worker(folder, url, "killed", "--batch", "50") as killed,
+                        worker(folder, url, "killed", "--batch", "50"),
+                    ):
+                        before = (await js.stream_info(names.answers_stream)).state.messages
+                        while (await js.stream_info(names.answers_stream)).state.messages == before:
+                            await asyncio.sleep(0.01)
+                        await asyncio.sleep(draw.uniform(0, 0.1))
+                        killed.kill()
+                        if kill == 1:
+                            await asyncio.to_thread(restart)
+                with worker(folder, url, "killed"):
+                    return await receive(js, names, len(bodies))
+
+        def restart() -> None:
+            nonlocal service
+            stop(service)
+            service = start_broker(folder / "broker", url)
+            wait(service, url, broker_answers)
+
+        messages = asyncio.run(run())
+    finally:
+        stop(service)
+    found = {int(message.headers["id"]): message for message in messages}
+    assert found.keys() == set(range(4_000))
+    assert {n for n, message in found.items() if message.subject == "killed.rejected"} == poison
+    expected = answers(rows)
+    for number in found.keys() - poison:
+        predicted = json.loads(found[number].data)["prediction"]
+        assert predicted == pytest.approx(expected[number], rel=1e-15)
