@@ -220,7 +220,8 @@ def _encode(column: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     for chunk in column.chunks:
         if start == 0:  # all chunks share the first one's dictionary
             absent = chunk.dictionary.is_null(nan_is_null=True)
-            texts = pc.if_else(absent, None, chunk.dictionary.cast(pa.string()))
+            nulls = pa.nulls(len(absent), pa.string())  # a plain None would import pandas
+            texts = pc.if_else(absent, nulls, chunk.dictionary.cast(pa.string()))
         present = ~_nulls(chunk)
         indices = _view(chunk.indices, str(chunk.indices.type))
         positions[start : start + len(chunk)][present] = indices[present]
