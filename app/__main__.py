@@ -8,6 +8,15 @@ import uvicorn
 
 from app.settings import Settings, SettingsError, read_settings
 
+# Uvicorn's own lines, and all others, go where nothing waits for their reader.
+LOG_CONFIG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"log": {"class": "app.operations.log.Handler"}},
+    "loggers": {"uvicorn": {"handlers": ["log"], "level": "INFO", "propagate": False}},
+    "root": {"handlers": ["log"], "level": "WARNING"},
+}
+
 
 def main() -> None:
     """Read the settings, then serve until told to stop."""
@@ -33,6 +42,7 @@ def run(settings: Settings) -> None:
         port=settings.port,
         workers=settings.workers,
         access_log=False,  # the application writes its own
+        log_config=LOG_CONFIG,
         server_header=False,
         proxy_headers=False,  # nothing here depends on who asks
     )

@@ -127,7 +127,7 @@ class Observe:
                 rows = self._rows[trace.version] = metrics.ROWS.labels(trace.version)
             rows.inc(trace.rows)
         if scope["app"].state.service.settings.access_log:
-            log.write_soon(
+            log.write(
                 "request",
                 request_id=request_id.decode(),
                 method=scope["method"] if route != "other" else "other",

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 
 from app.formats.registry import FILES
-from app.operations import log, memory
+from app.operations import log, memory, metrics
+from app.operations.supervise import Supervisor
 from app.operations.takeover import ModelInService
 from app.settings import Settings
 
@@ -25,6 +26,7 @@ class Service:
         in_service: the model.
         places: one for each large request that may be answered at once.
         threads: where files are read and answered, beside the event loop.
+        background: what keeps the worker's own tasks alive.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -35,21 +37,21 @@ class Service:
         self.places = asyncio.Semaphore(settings.max_concurrent)
         # More jobs at once than cores would only cost memory.
         self.threads = ThreadPoolExecutor(settings.cores, "files")
+        self.background = Supervisor()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load the model and keep it up to date, until the end."""
         memory.limit_arenas()
+        log.on_dropped(metrics.DROPPED.inc)
         await self.in_service.update()
-        tasks = [
-            asyncio.create_task(self.in_service.watch()),
-            asyncio.create_task(self._warm_up()),
-        ]
+        self.background.start("watch", self.in_service.watch)
+        warming_up = asyncio.create_task(self._warm_up())
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            warming_up.cancel()
+            await self.background.stop()
             self.threads.shutdown()
             log.flush()
 

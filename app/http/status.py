@@ -19,10 +19,15 @@ async def live(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """A verified model is in service; says too why a newer one is not."""
-    in_service: ModelInService = request.app.state.service.in_service
+    """A verified model is in service; says too why a newer one is not, and which task failed."""
+    service: Service = request.app.state.service
     model, _ = _current(request)
-    body = {"status": "ready", "model": _name(model), "last_failure": in_service.failure}
+    body = {
+        "status": "ready",
+        "model": _name(model),
+        "last_failure": service.in_service.failure,
+        "failed_tasks": service.background.failures,
+    }
     return _json(body, model)
 
 

@@ -67,68 +67,97 @@ def pack_fitting(
     for array, members in ((packed.numeric, numeric), (packed.categorical, categorical)):
         for index, feature in enumerate(members):
             column = table.column(feature.name)
+            check_type(feature, column.type)
             try:
                 array[:, index], faults = _PACKERS[feature.kind](column, feature, limit)
             except pa.ArrowException as error:
-                detail = f"has type {column.type}, which cannot be read as a {feature.kind}"
-                raise Problem(
-                    "invalid-type",
-                    f"Column {quote(feature.name)} {detail}.",
-                    errors=[{"column": feature.name, "detail": detail}],
-                ) from error
+                raise _wrong_type(feature, column.type) from error
             errors += [
                 {"row": row + 1, "column": feature.name, "detail": detail} for row, detail in faults
             ]
     return packed, sorted(errors, key=lambda error: error["row"])
 
 
+def check_type(feature: Feature, type_: pa.DataType) -> None:
+    """Refuse a type that cannot be packed; see `pack`.
+
+    Raises:
+        Problem: says so.
+    """
+    types = pa.types
+    kind = type_.value_type if types.is_dictionary(type_) else type_
+    fits = {
+        "number": types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind),
+        "boolean": types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind),
+        "date": types.is_date(kind) or types.is_timestamp(kind),
+        "category": types.is_primitive(kind) or types.is_decimal(kind),
+    }
+    if not (is_text(kind) or types.is_null(kind) or fits[feature.kind]):
+        raise _wrong_type(feature, type_)
+
+
+def _wrong_type(feature: Feature, type_: pa.DataType) -> Problem:
+    detail = f"has type {type_}, which cannot be read as a {feature.kind}"
+    return Problem(
+        "invalid-type",
+        f"Column {quote(feature.name)} {detail}.",
+        errors=[{"column": feature.name, "detail": detail}],
+    )
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Whether a column, or a dictionary's values, are texts."""
+    kind = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
 def _number(column: pa.ChunkedArray, feature: Feature, limit: int | None) -> Column:
-    texts = _texts(column)
-    if texts is None:
-        _require(not (pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type)))
+    if not is_text(column.type):
         values = floats(column)
         return values, _faults(np.isinf(values), column, "is not a finite number", limit)
+    texts, positions = _encode(column)
     trimmed = pc.utf8_trim(texts, " \t")
     fits = pc.match_substring_regex(trimmed, NUMBER)
-    is_number = floats(fits)  # 1 or 0; NaN where there is no text
-    values = np.full(len(column), np.nan)
-    values[is_number == 1] = floats(trimmed.filter(fits).cast(pa.float64()))
-    wrong = (is_number == 0) | np.isinf(values)
-    return values, _faults(wrong, texts, "is not a finite number", limit)
+    is_number = floats(pa.chunked_array([fits]))  # 1 or 0; NaN where there is no text
+    distinct = np.full(len(texts), np.nan)
+    distinct[is_number == 1] = floats(pa.chunked_array([trimmed.filter(fits).cast(pa.float64())]))
+    wrong = (is_number == 0) | np.isinf(distinct)
+    faults = _faults(np.append(wrong, False)[positions], column, "is not a finite number", limit)
+    return np.append(distinct, np.nan)[positions], faults
 
 
 def _boolean(column: pa.ChunkedArray, feature: Feature, limit: int | None) -> Column:
-    texts = _texts(column)
-    if texts is not None:
-        return _read_each(texts, _read_boolean, limit)
-    _require(not pa.types.is_temporal(column.type))
+    if is_text(column.type):
+        return _read_each(*_encode(column), _read_boolean, limit)
     values = floats(column)
     wrong = ~(np.isnan(values) | (values == 0) | (values == 1))
     return values, _faults(wrong, column, "is neither 0 nor 1", limit)
 
 
 def _date(column: pa.ChunkedArray, feature: Feature, limit: int | None) -> Column:
-    texts = _texts(column)
-    if texts is not None:
+    if is_text(column.type):
+        texts, positions = _encode(column)
         try:
-            return _seconds(texts.cast(pa.timestamp("us"))), []
+            distinct = _seconds(pa.chunked_array([texts.cast(pa.timestamp("us"))]))
         except pa.ArrowInvalid:  # zones, or faults to name: one text at a time
-            return _read_each(texts, _read_seconds, limit)
+            return _read_each(texts, positions, _read_seconds, limit)
+        return np.append(distinct, np.nan)[positions], []
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("s"))
     if pa.types.is_null(column.type):
         return floats(column), []
-    _require(pa.types.is_timestamp(column.type))
     return _seconds(column), []
 
 
 def _category(column: pa.ChunkedArray, feature: Feature, limit: int | None) -> Column:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    _require(not (pa.types.is_nested(kind) or pa.types.is_binary(kind)))
     codes = {text: code for code, text in enumerate(feature.categories)}
     unseen, missing = len(codes), len(codes) + 1
     texts, positions = _encode(column)
-    code_of_position = [missing if text is None else codes.get(text, unseen) for text in texts]
+    code_of_position = [
+        missing if text is None else codes.get(text, unseen) for text in texts.to_pylist()
+    ]
     return np.array([*code_of_position, missing])[positions], []
 
 
@@ -140,25 +169,16 @@ _PACKERS: dict[str, Callable[[pa.ChunkedArray, Feature, int | None], Column]] = 
 }
 
 
-def _require(fits: bool) -> None:
-    if not fits:
-        raise pa.ArrowTypeError("the type does not fit")
-
-
-def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """The column as plain strings, or None where it holds something else."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return column.cast(pa.string())
-    return None
-
-
-def _read_each(texts: pa.ChunkedArray, read: Callable[[str], float], limit: int | None) -> Column:
+def _read_each(
+    texts: pa.Array,
+    positions: npt.NDArray[np.int64],
+    read: Callable[[str], float],
+    limit: int | None,
+) -> Column:
     """Read each distinct text once."""
-    distinct, positions = _encode(texts)
     values: list[float] = []
     details: dict[int, str] = {}
-    for index, text in enumerate(distinct):
+    for index, text in enumerate(texts.to_pylist()):
         value = np.nan
         if text is not None:
             try:
@@ -215,19 +235,22 @@ def floats(column: pa.ChunkedArray) -> Floats:
     return values
 
 
-def _encode(column: pa.ChunkedArray) -> tuple[list[str | None], npt.NDArray[np.int64]]:
-    """Give the distinct values as texts, and for each row a position among them, or -1."""
+def _encode(column: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    """Give the distinct values as texts, and for each row a position among them, or -1.
+
+    The rows' own texts are never written out: a few bytes can stand for millions of long ones.
+    """
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     column = column.unify_dictionaries()
     positions = np.full(len(column), -1)
-    texts: list[str | None] = []
+    texts = pa.nulls(0, pa.string())
     start = 0
     for chunk in column.chunks:
         if start == 0:  # all chunks share the first one's dictionary
-            absent = chunk.dictionary.is_null(nan_is_null=True).to_pylist()
-            values = chunk.dictionary.cast(pa.string()).to_pylist()
-            texts = [None if gone else text for text, gone in zip(values, absent, strict=True)]
+            absent = chunk.dictionary.is_null(nan_is_null=True)
+            nulls = pa.nulls(len(absent), pa.string())  # a plain None would import pandas
+            texts = pc.if_else(absent, nulls, chunk.dictionary.cast(pa.string()))
         present = ~_nulls(chunk)
         indices = _view(chunk.indices, str(chunk.indices.type))
         positions[start : start + len(chunk)][present] = indices[present]

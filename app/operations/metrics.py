@@ -22,6 +22,8 @@ LATENCY = Histogram("serve_request_seconds", "Time to answer.", ["route"], bucke
 ROWS = Counter("serve_rows_total", "Rows predicted.", ["version"])
 ERRORS = Counter("serve_errors_total", "Requests refused, by kind of problem.", ["kind"])
 RELOADS = Counter("serve_reloads_total", "Attempts to take a version over.", ["outcome"])
+RESTARTS = Counter("serve_task_restarts_total", "Background tasks that ended.", ["task"])
+DROPPED = Counter("serve_log_lines_dropped_total", "Lines of the log that nobody could take.")
 MODEL = Gauge(
     "serve_model_info",
     "Workers that serve this model version.",

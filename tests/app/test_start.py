@@ -1,74 +1,20 @@
 """The server as a process: what it needs, what it loads, how many there may be."""
 
 import json
-import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.app.conftest import EXAMPLE, lock, publish, regression_answer, write_model
-
-PROJECT = Path(__file__).parent.parent.parent
-
-
-def environment(folder: Path, **settings: str) -> dict[str, str]:
-    given = {
-        "PYTHONPATH": str(folder),
-        "SERVE_REMOTE": "s3://bucket/prefix",
-        "SERVE_MODEL_CACHE": str(folder / "cache"),
-        **settings,
-    }
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SERVE_", "AWS_"))}
-    return {**clean, **given}
+from tests.app.processes import environment, folder_with_model, running
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A serving machine: the package, the lock file and a cached model, nothing else."""
-    shutil.copytree(PROJECT / "app", tmp_path / "app")
-    publish(write_model(tmp_path / "model"), tmp_path / "cache", tmp_path / "dvc.lock")
-    return tmp_path
-
-
-@contextmanager
-def running(folder: Path, *command: str, **settings: str) -> Iterator[httpx.Client]:
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = [argument.replace("PORT", str(port)) for argument in command]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            cwd=folder,
-            env=environment(folder, SERVE_PORT=str(port), **settings),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            deadline = time.monotonic() + 30
-            while True:
-                try:
-                    client.get("/live")
-                    break
-                except httpx.TransportError:
-                    text = (folder / "log").read_text()
-                    assert process.poll() is None, text
-                    assert time.monotonic() < deadline, text
-                    time.sleep(0.05)
-            yield client
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
+    return folder_with_model(tmp_path)
 
 
 @pytest.mark.parametrize(

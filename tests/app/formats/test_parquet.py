@@ -2,8 +2,11 @@
 
 import csv
 import io
+import random
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -12,8 +15,11 @@ import pytest
 from pyarrow import parquet
 
 from app.errors import Problem
-from app.formats.parquet import as_csv, read
+from app.formats import csv as csv_format
+from app.formats.parquet import as_csv, pack, read
+from app.formats.parquet_pages import sizes
 from app.model.manifest import Manifest
+from app.model.model import Model
 from app.settings import Settings
 from tests.app.conftest import CUT, EXAMPLE, regression_answer, write_model
 
@@ -82,6 +88,163 @@ def test_parquet_fault_is_named(
     reply = post(client, table(**{column: values}), "rows.parquet")
     assert reply.status_code == 422
     assert message in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(10), pa.list_(pa.binary()),
+     pa.dictionary(pa.int32(), pa.binary())],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("column", ["carat_weight", "cut", "certified", "sold"])
+def test_bytes_are_refused_before_they_are_read(
+    client: httpx.Client, column: str, type_: pa.DataType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kilobyte that stands for gigabytes must not be unpacked to learn that it is no number."""
+    monkeypatch.setattr(parquet.ParquetFile, "read", pytest.fail)
+    plain = pa.array([b"0123456789", None], pa.binary())
+    values = pa.array([[b"0"], None], type_) if pa.types.is_list(type_) else plain.cast(type_)
+    answer = post(client, table(**{column: values}))
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["column"] == column.replace("_", " ")
+    assert answer.json()["type"] == "urn:problem:invalid-type"
+
+
+@pytest.mark.parametrize("column", ["carat weight", "cut", "certified", "sold"])
+def test_long_texts_are_never_written_out(
+    column: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a column is to be: 5,000 rows of 10 kB each, in a file of a few kilobytes."""
+    columns = {name: [value] * 5_000 for name, value in EXAMPLE.items()}
+    columns[column] = ["1" * 10_000] * 5_000
+    parquet.write_table(pa.table(columns), sink := io.BytesIO())
+    model = Model.load(write_model(tmp_path / "other"))
+    pool = pa.proxy_memory_pool(pa.default_memory_pool())
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        if column == "cut":
+            pack(sink.getvalue(), model, settings.limits)
+        else:
+            with pytest.raises(Problem):
+                pack(sink.getvalue(), model, settings.limits)
+    finally:
+        pa.set_memory_pool(before)
+    assert pool.max_memory() < 5_000_000
+
+
+def test_pages_are_counted_not_what_the_footer_says(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """300,000 bytes is this server's limit; each page of one value is larger than that."""
+    content = table(cut=pa.array(["x" * 400_000, "Good"]))
+    assert len(content) < 100_000
+    monkeypatch.setattr(parquet.ParquetFile, "read", pytest.fail)
+    reply = post(client, content)
+    assert reply.status_code == 413
+    assert "unpacks to 4" in reply.json()["detail"]
+
+
+def test_number_stored_in_long_bytes_is_refused(client: httpx.Client) -> None:
+    """Arrow writes such a column out, each value as long as the footer says."""
+    numbers = pa.array([1, 2]).cast(pa.decimal128(38))
+    content = table(carat_weight=numbers)
+    stored, altered = b"\x15\x0e\x15\x20", b"\x15\x0e\x15\x7e"  # 16 and 63 bytes
+    assert content.count(stored) == 1
+    assert post(client, content).json()["predictions"][0] == ANSWER - 50
+    reply = post(client, content.replace(stored, altered))
+    assert reply.status_code == 422
+    assert "as no writer does" in reply.json()["detail"]
+
+
+def flipped(seed: int) -> bytes:
+    """One of three files, with one to three of its bits changed."""
+    chance = random.Random(seed)
+    rows = 200
+    source = pa.table(
+        {
+            "carat weight": [i / 2 for i in range(rows)],
+            "cut": [("Fair", "Good", None)[i % 3] for i in range(rows)],
+            "certified": [i % 2 == 0 for i in range(rows)],
+            "sold": [f"2020-01-{1 + i % 28:02d}" for i in range(rows)],
+            "id": [f"row {i}" for i in range(rows)],
+        }
+    )
+    options: list[dict[str, Any]] = [
+        {},
+        {"compression": "none", "data_page_size": 200, "row_group_size": 50},
+        {
+            "data_page_version": "2.0",
+            "compression": "zstd",
+            "use_dictionary": False,
+            "column_encoding": {
+                "id": "DELTA_BYTE_ARRAY",
+                "sold": "DELTA_LENGTH_BYTE_ARRAY",
+                "carat weight": "BYTE_STREAM_SPLIT",
+            },
+        },
+    ]
+    parquet.write_table(source, sink := io.BytesIO(), **options[seed % 3])
+    content = bytearray(sink.getvalue())
+    for _ in range(chance.choice((1, 1, 3))):
+        bit = chance.randrange(8 * len(content))
+        content[bit // 8] ^= 1 << bit % 8
+    return bytes(content)
+
+
+def test_bit_flips_are_read_or_refused(settings: Settings, tmp_path: Path) -> None:
+    """As JSON and as CSV; some of these files once ended the process, others were a 500."""
+    model = Model.load(write_model(tmp_path / "other"))
+    outcomes: Counter[str] = Counter()
+    for seed in range(600):
+        content = flipped(seed)
+        try:
+            rows, _ = pack(content, model, settings.limits)
+            csv_format.reply(as_csv(content, settings.max_bytes), model.predict(rows), ())
+            outcomes["answered"] += 1
+        except Problem as problem:
+            outcomes[f"refused {problem.status}"] += 1
+    assert set(outcomes) <= {"answered", "refused 413", "refused 422"}
+    assert min(outcomes["answered"], outcomes["refused 422"]) > 100
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PAR1" + bytes(9 * 1024**2) + (9 * 1024**2).to_bytes(4, "little") + b"PAR1", "footer"),
+        # a list of a million row groups, each an empty structure of one byte
+        (b"PAR1" + b"\x49\xfc\xc0\x84\x3d" + bytes(10**6) + (10**6 + 5).to_bytes(4, "little")
+         + b"PAR1", "too many parts"),
+        # structures within structures
+        (b"PAR1" + b"\x1c" * 1_000 + (1_000).to_bytes(4, "little") + b"PAR1", "too many parts"),
+        (b"PAR1\x49" + b"\x19" * 999 + (1_000).to_bytes(4, "little") + b"PAR1", "too many parts"),
+        (b"PAR1" + b"\x48" * 1_000 + (1_000).to_bytes(4, "little") + b"PAR1", "cannot be read"),
+        (b"PAR1" + (1_000).to_bytes(4, "little") + b"PAR1", "cut off"),
+    ],
+)  # fmt: skip
+def test_footer_that_is_a_trap_is_refused_unread(
+    content: bytes, message: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "ParquetFile", pytest.fail)
+    model = Model.load(write_model(settings.model_cache / "other"))
+    with pytest.raises(Problem, match=message):
+        pack(content, model, settings.limits)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_size_of_a_page_that_repeats_itself_is_told(version: str) -> None:
+    """In this encoding each value repeats the start of the one before."""
+    parquet.write_table(
+        pa.table({"a": ["x" * 1_000] * 500, "b": ["y"] * 500}),
+        sink := io.BytesIO(),
+        use_dictionary=False,
+        column_encoding={"a": "DELTA_BYTE_ARRAY"},
+        data_page_version=version,
+    )
+    told = sizes(sink.getvalue(), ["a"])
+    assert told.rows == 500
+    assert told.unpacked < 3_000
+    assert told.longest >= 500_000
 
 
 def test_parquet_that_unpacks_to_too_much_is_refused(client: httpx.Client) -> None:

@@ -17,13 +17,8 @@ from app.formats.registry import FILES
 from app.model.manifest import Manifest
 from app.settings import Settings
 from tests.app.conftest import EXAMPLE, publish, serve, write_model
+from tests.app.processes import metric
 from tests.conftest import ROOT
-
-
-def metric(client: httpx.Client, line: str) -> float:
-    """The value of a metric, 0 where it does not exist yet."""
-    found = re.search(rf"^{re.escape(line)} (\S+)$", client.get("/metrics").text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
 
 
 def test_model_gives_the_manifest_and_its_version(client: httpx.Client) -> None:
@@ -121,7 +116,7 @@ def test_request_id_is_kept_where_it_is_sound(client: httpx.Client) -> None:
 
 
 def test_log_tells_of_requests_but_not_of_their_data(
-    settings: Settings, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+    settings: Settings, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     publish(write_model(tmp_path / "model"), settings.model_cache, settings.lock_file)
     with serve(settings.model_copy(update={"access_log": True})) as client:
@@ -129,7 +124,7 @@ def test_log_tells_of_requests_but_not_of_their_data(
         reply = client.post("/predict/records?x=confidential", json={"records": records})
         client.post("/predict/records", json={"records": [{**EXAMPLE, "sold": "confidential"}]})
         client.get("/confidential")
-    output = capsysbinary.readouterr().out
+    output = capfdbinary.readouterr().out
     lines: list[dict[str, Any]] = [json.loads(line) for line in output.splitlines()]
     assert [line["event"] for line in lines] == ["model", "request", "request", "request"]
     line = lines[1]
@@ -146,7 +141,7 @@ def test_unforeseen_fault_is_a_problem_and_tells_nothing(
     settings: Settings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsysbinary: pytest.CaptureFixture[bytes],
+    capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("confi" + "dential")
@@ -158,7 +153,7 @@ def test_unforeseen_fault_is_a_problem_and_tells_nothing(
         assert client.get("/live").status_code == 200
     assert reply.status_code == 500
     assert reply.headers["content-type"] == "application/problem+json"
-    output = capsysbinary.readouterr().out
+    output = capfdbinary.readouterr().out
     assert reply.headers["x-request-id"].encode() in output
     assert b"RuntimeError" in output
     assert b"confidential" not in output + reply.content
