@@ -1,6 +1,6 @@
 // One row: fields from the schema, the answer large.
 
-import { $, Refusal, bar, brief, element, headers, percent, query, send, showError, table, text } from "./common.js";
+import { $, Refusal, bar, element, headers, percent, query, send, showError, table, text } from "./common.js";
 import { range, unitOf } from "./card.js";
 
 const CHOICES = 40; // categories in a menu; more are typed, with suggestions
@@ -107,14 +107,14 @@ function explanation({ base, contributions, method }, unit) {
   const parts = Object.entries(contributions).map(([column, [value]]) => [column, value]);
   parts.sort((one, other) => Math.abs(other[1]) - Math.abs(one[1]));
   const largest = Math.abs(parts[0]?.[1] ?? 0) || 1;
-  const signed = (value) => `${value < 0 ? "−" : "+"}${brief(Math.abs(value))}`;
+  const signed = (value) => `${value < 0 ? "−" : "+"}${text(Math.abs(value))}`;
   const rest = parts.slice(CONTRIBUTIONS).reduce((sum, [, value]) => sum + value, 0);
   const rows = parts.slice(0, CONTRIBUTIONS).map(([column, value]) =>
     [column, bar(Math.abs(value) / largest, value < 0), { number: signed(value) }]);
   if (parts.length > CONTRIBUTIONS) rows.push([`${parts.length - CONTRIBUTIONS} more`, "", { number: signed(rest) }]);
   const start = Array.isArray(base) ? base[0] : base;
   return element("div", {}, element("h3", { textContent: "Why" }),
-    table([], rows, `Starts at ${brief(start)}${unit}; each column moves it (${method})`));
+    table([], rows, `Starts at ${text(start)}${unit}; each column moves it (${method})`));
 }
 
 function show(model, body) {
