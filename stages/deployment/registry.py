@@ -17,6 +17,7 @@ from app.errors import Problem
 from app.model.manifest import Manifest
 from app.model.model import Model
 from stages.evaluation.metrics import METRICS, score
+from stages.files import settled
 from stages.tracking import Tracking, active
 
 VERSION = "version_md5"
@@ -115,6 +116,7 @@ def why_not_champion(
             "the champion reads other columns, predicts another target or gives no probabilities: "
             f"no {metric} to compare (deploy.champion: always takes it all the same)"
         )
+    theirs = settled(theirs)  # as ours is; the digits behind are noise
     worse = ours < theirs if METRICS[metric].higher_is_better else ours > theirs
     if not worse:
         return None
