@@ -31,8 +31,8 @@ setup: .venv/installed ## Install the environment; write .env and .dvc/config.lo
 	  $(PIP) -r .venv/uv.txt && PATH="$(BIN):$$PATH" && $(SYNC) || $(PIP) $(PINS:%=-r %); fi
 	@touch $@
 
-up: setup ## Start what .env puts on 127.0.0.1: S3 on :8333, MLflow on :5000
-	@$(BIN)/python -m local.services up
+up: setup ## Start what .env puts on 127.0.0.1: S3 on :8333, MLflow on :5000; STREAM=1: a broker
+	@$(BIN)/python -m local.services up $(if $(STREAM),--stream)
 
 down: .venv/installed ## Stop what `up` started
 	@$(BIN)/python -m local.services down
@@ -75,6 +75,13 @@ predict: setup ## Score a file or folder, here or in S3: IN=file OUT=file
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Say which: make predict IN=data/diamonds.csv OUT=scored.csv'; exit 1; }
 	@$(ACTIVE) python -m app.batch "$(IN)" "$(OUT)" $(PREDICT)
 
+stream: setup ## Answer the requests of a NATS stream: STREAM_OPTIONS='--probabilities'
+	@$(ACTIVE) python -m app.stream $(STREAM_OPTIONS)
+
+stream-demo: setup ## Send the holdout through a stream of its own; rates and latencies
+	@$(BIN)/python -m local.services up --stream
+	@$(ACTIVE) python -m local.stream_demo
+
 # More of pytest's options, say TESTS='--cov' or TESTS='-k sweep'
 TESTS ?=
 # A file stays on one worker, as its fixtures do; files in the order of tests/conftest.py
@@ -97,3 +104,4 @@ lock: .venv/installed ## Compile the requirements*.in; UPGRADE='ruff mypy' takes
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) app/requirements.in -c requirements.txt -o app/requirements.txt
+	$(COMPILE) app/requirements-stream.in -c requirements.txt -o app/requirements-stream.txt

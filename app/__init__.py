@@ -11,6 +11,7 @@ Rooms, and the one way in which imports run: each line imports only from the lin
     http                   routes, and what surrounds each request
     main, __main__         the application, and the server that runs it
     batch                  beside HTTP: files, folders, one event
+    stream                 beside HTTP: the requests of a message broker
 
 `model` takes nothing from `settings` when it runs: MLflow stores this package beside a model and
 installs few of its requirements.

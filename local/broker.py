@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from local.private_file import write_private
 from local.processes import Service, launch
 
+BROKER = "NATS"
 LARGEST_MESSAGE = 8 * 1024**2  # bytes
 
 
@@ -36,7 +37,7 @@ def start_broker(folder: Path, url: str) -> Service:
         "--config",
         str(data / "broker.json"),
     ]
-    return launch("NATS", command, os.environ, folder / "logs" / "nats.log")
+    return launch(BROKER, command, os.environ, folder / "logs" / "nats.log")
 
 
 def broker_answers(url: str) -> bool:

@@ -1,6 +1,7 @@
-"""The local services: S3 (SeaweedFS) and the MLflow tracking server, on loopback only.
+"""The local services: S3 (SeaweedFS), the MLflow tracking server, a broker; on loopback only.
 
 $ python -m local.services up      # start what is ours and not running, wait until it answers
+$ python -m local.services up --stream    # the broker of app.stream, too
 $ python -m local.services down    # stop just what `up` started
 
 Their addresses and credentials are those of `.env`; their data and logs live in `.local/`.
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from local.broker import BROKER, broker_answers, start_broker
 from local.processes import Service, ServiceError, launch, port_owner, stop, wait
 from local.s3 import S3_PORTS, create_bucket, start_s3
 
@@ -57,8 +59,8 @@ def start_mlflow(folder: Path, port: int, artifacts: str, s3: Mapping[str, str])
     return launch("MLflow", command, environment, folder / "logs" / "mlflow.log")
 
 
-def up(root: Path) -> list[Service]:
-    """Start what is ours and not running, and wait until it answers.
+def up(root: Path, *, stream: bool = False) -> list[Service]:
+    """Start what is ours and not running, and wait until it answers; with `stream` a broker, too.
 
     A service whose URL in `.env` is empty or names another host is somebody else's: skipped.
 
@@ -89,6 +91,29 @@ def up(root: Path) -> list[Service]:
             print(f"{name} answers at {settings[variable]}", flush=True)
         if "S3" in ports:  # a bucket elsewhere is its owner's to create
             create_bucket(bucket, settings)
+        if stream:
+            started += up_broker(folder, settings.get("NATS_URL", ""))
+    return started
+
+
+def up_broker(folder: Path, url: str) -> list[Service]:
+    """Start the broker of `app.stream` where it does not run; see `up`."""
+    parts = urlsplit(url)
+    if parts.hostname != "127.0.0.1" or parts.port is None or not parts.password:
+        raise ServiceError(
+            "NATS is not started: NATS_URL in .env is not nats://USER:PASSWORD@127.0.0.1:PORT. "
+            "A line of .env.example shows it; choose a password."
+        )
+    broker, started = service(folder, BROKER), []
+    if broker.first() is None:
+        if owner := port_owner(parts.port):
+            raise ServiceError(
+                f"Port {parts.port}, which the NATS server needs, is taken by {owner}. Stop that, "
+                "or name another port in .env, NATS_URL, and repeat."
+            )
+        started.append(broker := start_broker(folder, url))
+    wait(broker, url, broker_answers)
+    print(f"NATS answers at nats://127.0.0.1:{parts.port}", flush=True)
     return started
 
 
@@ -97,6 +122,8 @@ def down(root: Path) -> None:
     with locked(root / ".local") as folder:
         for name in SERVICES:
             print(f"{name} {'stopped' if stop(service(folder, name)) else 'was not running'}")
+        if stop(service(folder, BROKER)):
+            print("NATS stopped")
 
 
 @contextmanager
@@ -141,10 +168,11 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=["up", "down"])
-    action = parser.parse_args().action
+    parser.add_argument("--stream", action="store_true", help="the broker of app.stream, too")
+    given = parser.parse_args()
     try:
-        if action == "up":
-            up(Path.cwd())
+        if given.action == "up":
+            up(Path.cwd(), stream=given.stream)
         else:
             down(Path.cwd())
     except ServiceError as error:

@@ -25,7 +25,8 @@ def write_env(root: Path) -> None:
     text = (root / ".env.example").read_text()
     text = text.replace("AWS_ACCESS_KEY_ID=\n", "AWS_ACCESS_KEY_ID=local\n")
     secret = f"AWS_SECRET_ACCESS_KEY={secrets.token_hex(20)}\n"
-    write_private(path, text.replace("AWS_SECRET_ACCESS_KEY=\n", secret))
+    text = text.replace("AWS_SECRET_ACCESS_KEY=\n", secret)
+    write_private(path, text.replace("nats://local:@", f"nats://local:{secrets.token_hex(20)}@"))
 
 
 def write_dvc_config(root: Path) -> None:

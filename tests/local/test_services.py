@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import socket
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import boto3
 import httpx
+import nats
+import nats.errors
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -138,3 +141,39 @@ def test_no_web_page_writes_to_mlflow(mlflow_server: str, headers: dict[str, str
     assert httpx.post(create, json={"name": "page"}, headers=headers).status_code == 403
     own = {"name": f"own {time.time_ns()}"}
     assert httpx.post(create, json=own).status_code == 200
+
+
+def test_a_broker_is_started_when_asked_for_and_needs_its_password(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_env(tmp_path, "", "")
+    port = free_port()
+    with (tmp_path / ".env").open("a") as file:
+        file.write(f"NATS_URL=nats://local:secret@127.0.0.1:{port}\n")
+    assert services.up(tmp_path) == []
+    (started,) = services.up(tmp_path, stream=True)
+    try:
+        assert f"NATS answers at nats://127.0.0.1:{port}\n" in capsys.readouterr().out
+        assert services.up(tmp_path, stream=True) == []
+        with pytest.raises(nats.errors.Error, match="Authorization"):
+            asyncio.run(connect(f"nats://local:wrong@127.0.0.1:{port}"))
+        asyncio.run(connect(f"nats://local:secret@127.0.0.1:{port}"))
+        services.down(tmp_path)
+        assert "NATS stopped" in capsys.readouterr().out
+        assert started.first() is None
+    finally:
+        stop(started)
+
+
+async def connect(url: str) -> None:
+    async def ignore(error: Exception) -> None:
+        pass
+
+    connection = await nats.connect(url, allow_reconnect=False, error_cb=ignore)
+    await connection.close()
+
+
+def test_a_broker_without_a_password_is_refused(tmp_path: Path) -> None:
+    write_env(tmp_path, "", "")
+    with pytest.raises(ServiceError, match=r"NATS_URL in \.env is not nats://USER:PASSWORD"):
+        services.up(tmp_path, stream=True)

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from dotenv import dotenv_values
@@ -23,6 +24,7 @@ def test_env_holds_the_examples_variables_and_fresh_credentials(root: Path) -> N
     assert values.keys() == dotenv_values(ROOT / ".env.example").keys()
     assert values["AWS_ACCESS_KEY_ID"]
     assert len(values["AWS_SECRET_ACCESS_KEY"] or "") == 40
+    assert len(urlsplit(values["NATS_URL"] or "").password or "") == 40
     assert (root / ".env").stat().st_mode & 0o077 == 0
 
 

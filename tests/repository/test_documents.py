@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dvc.cli.parser import get_main_parser
 
-from app.settings import PREFIX, Settings
+from app.settings import FOREIGN, PREFIX, Settings
 from tests.conftest import ROOT
 
 DOCUMENTS = [
@@ -128,7 +128,7 @@ def test_the_documents_are_read_at_all() -> None:
 def test_the_example_of_settings_names_every_one_and_no_other() -> None:
     named = re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.M)
     server = {
-        (name if name.startswith("aws_") else PREFIX + name).upper()
+        (name if name.startswith(FOREIGN) else PREFIX + name).upper()
         for name in Settings.model_fields
     }
     # boto3's two names of one setting; the others are MLflow's

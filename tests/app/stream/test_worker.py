@@ -207,6 +207,7 @@ def test_told_to_stop_a_worker_finishes_what_it_took(folder: Path, broker_url: s
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_killed_workers_and_a_broker_that_starts_again_lose_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
