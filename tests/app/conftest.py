@@ -21,7 +21,15 @@ from onnx import TensorProto, helper, numpy_helper
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from app.main import create_app
-from app.model.manifest import MANIFEST, Example, Feature, Manifest, Parity, Task
+from app.model.manifest import (
+    MANIFEST,
+    Example,
+    ExplanationFile,
+    Feature,
+    Manifest,
+    Parity,
+    Task,
+)
 from app.settings import Settings
 
 FEATURES = (
@@ -115,8 +123,27 @@ def _graph(task: Task, shift: float, scale: float) -> bytes:
     return content
 
 
+# The rows that the tiny models are explained against: carat, certified, sold; and cut.
+BACKGROUND = (
+    np.array([[1.0, 0.0, 0.0], [np.nan, 1.0, SECONDS], [2.0, np.nan, np.nan]]),
+    np.array([[0], [2], [4]]),
+)
+
+
+def write_explanation(folder: Path) -> ExplanationFile:
+    """Write the file that answers are explained with, with background rows alone."""
+    path = folder / "explanation.npz"
+    np.savez(path, numeric=BACKGROUND[0], categorical=BACKGROUND[1])
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ExplanationFile(file=path.name, sha256=sha256, background="rows", rows=3)
+
+
 def write_model(
-    folder: Path, task: Task = "regression", shift: float = 0.0, scale: float = 1.0
+    folder: Path,
+    task: Task = "regression",
+    shift: float = 0.0,
+    scale: float = 1.0,
+    explained: bool = False,
 ) -> Path:
     """Write a tiny model folder and return it; `shift` and `scale` change a regression."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,6 +163,7 @@ def write_model(
         missing_values=("NA",),
         file="model.onnx",
         sha256=hashlib.sha256(content).hexdigest(),
+        explanation=write_explanation(folder) if explained else None,
         metrics={"mae": 12.5},
         lineage={"data": {"path": "data", "md5": "0" * 32}},
         parity=Parity(rows=3, max_relative=0.0, mislabelled=0, tolerance=1e-9),
@@ -202,6 +230,7 @@ def settings_in(folder: Path) -> Settings:
         max_bytes=300_000,
         max_json_bytes=200_000,
         max_rows=5_000,
+        max_explained_rows=50,
         max_columns=100,
     )
 

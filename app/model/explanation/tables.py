@@ -95,8 +95,22 @@ class Tables:
             score = entry_key.searchsorted(score_key[group])
             asked, wanted = groups.slot_asked[some], groups.slot_passed[some]
             self._add_leaves(value, asked, wanted, state[group], entry, score)
-        self._start = np.arange(len(entry_key))[:, None] * self._states
+        self._lay_out()
         self.target = int(terms.target[groups.leaf[leaf[0]]])
+
+    def _lay_out(self) -> None:
+        """Put what a group gives one row side by side in memory: one read instead of many."""
+        order = np.argsort(self._group, kind="stable")
+        self._width = np.bincount(self._group)[:, None]
+        first = np.cumsum(self._width)[:, None] - self._width
+        self._slot = np.empty((len(order), 1), dtype=np.int64)
+        self._slot[order, 0] = np.arange(len(order)) - first[self._group[order], 0]
+        self._first = first * self._states
+        state = np.arange(self._states)
+        place = (self._first + state * self._width)[self._group] + self._slot
+        flat = np.empty(self._table.size)
+        flat[place] = self._table
+        self._table = flat
 
     def _divide(self, step: int, groups: int) -> Iterator[Chunk]:
         chunk_of = self._group // step
@@ -147,18 +161,21 @@ class Tables:
 
     def add(self, ranks: Ranks, total: Floats) -> None:
         """Add what each feature adds, and last the score, to `total`, (features + 1, rows)."""
-        table = self._table.ravel()
         if ranks.shape[1] == 1:  # all in one go; runs would take longer than their sums
-            state = packed(self._tests.passed(ranks))[self._group]
-            values = table.take(self._start + state, mode="clip")
-            total[:, 0] += np.bincount(self._feature, values[:, 0], len(total))
+            place = (
+                self._first[:, 0] + packed(self._tests.passed(ranks)[:, :, 0]) * self._width[:, 0]
+            )
+            values = self._table.take(place.take(self._group) + self._slot[:, 0], mode="clip")
+            total[:, 0] += np.bincount(self._feature, values, len(total))
             return
         for chunk in self._chunks:
             state = packed(self._tests[:, chunk.groups].passed(ranks))
-            place = self._start[chunk.entries] + state.take(chunk.group, axis=0)
-            values = table.take(place, mode="clip")
-            for feature, first, last in chunk.runs:
-                total[feature] += values[first:last].sum(axis=0)
+            first = self._first[chunk.groups] + state * self._width[chunk.groups]
+            place = first.take(chunk.group, axis=0)
+            place += self._slot[chunk.entries]
+            values = self._table.take(place, mode="clip")
+            for feature, start, stop in chunk.runs:
+                total[feature] += values[start:stop].sum(axis=0)
 
 
 def packed(passed: Bits) -> Codes:
