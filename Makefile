@@ -40,9 +40,9 @@ down: .venv/installed ## Stop what `up` started
 data: up ## Bring data/ as data.dvc pins it
 	@$(ACTIVE) python -m local.sample_table
 
-new-data: setup ## Point the project at your table: TABLE=file TARGET=column [NAME=model]
+new-data: setup ## Point the project at your table: TABLE=file TARGET=column [NAME=model MINUTES=3]
 	@test -n "$(TABLE)" -a -n "$(TARGET)" || { echo 'Say which: make new-data TABLE=file.csv TARGET=column'; exit 1; }
-	@$(ACTIVE) python -m lifecycle.new_data "$(TABLE)" "$(TARGET)" $(if $(NAME),--name "$(NAME)")
+	@$(ACTIVE) python -m lifecycle.new_data "$(TABLE)" "$(TARGET)" $(if $(NAME),--name "$(NAME)") $(if $(MINUTES),--minutes $(MINUTES))
 
 SWEEP ?= train.models=[lightgbm],[xgboost],[catboost] train.blend=0
 JOBS ?= 2

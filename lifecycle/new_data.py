@@ -1,6 +1,6 @@
 """Point the project at another table: look at it, write the keys of `params.yaml`, pin it.
 
-$ python -m lifecycle.new_data TABLE TARGET [--name NAME]
+$ python -m lifecycle.new_data TABLE TARGET [--name NAME] [--minutes 3]
 
 Prints each proposed key with its reason. The table replaces what is in data/, and only once the
 pipeline's own checks accept it with these keys; on any failure everything is as before.
@@ -18,7 +18,7 @@ import yaml
 
 from lifecycle.proposals.column import Proposal
 from lifecycle.proposals.features import missing_texts
-from lifecycle.proposals.table import propose
+from lifecycle.proposals.table import MINUTES, propose
 from lifecycle.yaml_text import rewrite
 from stages.files import DATA, md5
 from stages.params import validate
@@ -35,7 +35,7 @@ REPLACED = Path(".local/replaced-data")
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
-def plan(table: Path, target: str, name: str | None) -> list[Proposal]:
+def plan(table: Path, target: str, name: str | None, minutes: float = MINUTES) -> list[Proposal]:
     """Every key for a table.
 
     Raises:
@@ -58,7 +58,7 @@ def plan(table: Path, target: str, name: str | None) -> list[Proposal]:
         Proposal("base.path", f"data/{stem}{suffix}", "where the table goes"),
         Proposal("base.target", target, "as asked"),
         missing,
-        *propose(frame, target),
+        *propose(frame, target, minutes),
         Proposal("deploy.about", "", "what the model is for, in your words: the page shows it"),
         Proposal("deploy.columns", {}, "what your columns mean, with their units"),
     ]
@@ -137,9 +137,10 @@ def main() -> None:
     parser.add_argument("table", type=Path, help="CSV (plain or .csv.gz) or Parquet file")
     parser.add_argument("target", help="column to predict")
     parser.add_argument("--name", help="of the model; the file's by default")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="a run of it may take")
     arguments = parser.parse_args()
     try:
-        proposals = plan(arguments.table, arguments.target, arguments.name)
+        proposals = plan(arguments.table, arguments.target, arguments.name, arguments.minutes)
         for proposal in proposals:
             value = json.dumps(proposal.value, ensure_ascii=False)
             print(f"{proposal.key}: {value}\n    {proposal.reason}")

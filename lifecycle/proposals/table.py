@@ -5,17 +5,26 @@ The pipeline's own checks have the last word.
 
 import pandas as pd
 
+from lifecycle.proposals.candidates import propose_candidates
 from lifecycle.proposals.column import Proposal, read_column
 from lifecycle.proposals.features import guess_task, set_aside
-from lifecycle.proposals.training import propose_encoding, propose_split, propose_training
+from lifecycle.proposals.training import (
+    encoded_columns,
+    propose_encoding,
+    propose_split,
+    propose_training,
+)
+
+MINUTES = 3.0
 
 
-def propose(frame: pd.DataFrame, target_name: str) -> list[Proposal]:
+def propose(frame: pd.DataFrame, target_name: str, minutes: float = MINUTES) -> list[Proposal]:
     """The keys that depend on what is in the table.
 
     Args:
         frame: the table, from `read_table` with the texts of `missing_texts`.
         target_name: the column to predict.
+        minutes: that a run of the pipeline may take on two cores.
 
     Raises:
         TableError: a column mostly of one kind has values that are not.
@@ -29,10 +38,13 @@ def propose(frame: pd.DataFrame, target_name: str) -> list[Proposal]:
     split = list(propose_split(candidates, target, task))
     split_column = next((column for column in candidates if column.name == split[1].value), None)
     features = [column for column in candidates if column is not split_column]
+    training = list(propose_training(split_column, target, task))
+    folds = next(proposal.value for proposal in training if proposal.key == "train.folds")
     return [
         Proposal("base.task", task, reason),
         *aside,
         *split,
-        *propose_training(split_column, target, task),
+        *propose_candidates(len(frame), encoded_columns(features), task, folds, minutes),
+        *training,
         propose_encoding(features),
     ]

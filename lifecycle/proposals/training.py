@@ -15,7 +15,6 @@ ENTITY = re.compile(
     r"(?:[^a-z]+(?:code|id|key|name|no|nr|number|uuid))*[^a-z]*$"
 )
 RARE = 0.2  # a label with a smaller share makes the accuracy flatter
-FEW_ROWS = 1000
 MOST_CELLS = 20_000_000  # of one-hot columns: 160 MB in memory
 PYCARETS_OWN = 25  # PyCaret's default of max_encoding_ohe
 FOLDS = 5
@@ -59,17 +58,8 @@ def propose_split(columns: list[Column], target: Column, task: Task) -> Iterator
 
 
 def propose_training(split: Column | None, target: Column, task: Task) -> Iterator[Proposal]:
-    """The keys of `train` and `evaluate` that depend on the task and the number of rows."""
+    """The keys of `train` and `evaluate` that depend on the task and the target."""
     rows = len(target.values)
-    models, reason = ["lightgbm", "xgboost", "catboost"], "they take any table, for both tasks"
-    if rows < FEW_ROWS:
-        models.append("ridge" if task == "regression" else "lr")
-        reason = f"with {rows} rows a linear model may win"
-    yield Proposal("train.models", models, reason)
-    few = rows < FEW_ROWS
-    reason = "one of them is often better than their mean" if few else "their mean errs less"
-    yield Proposal("train.blend", 0 if few else 2, reason)
-    yield Proposal("train.stack", 0, "takes much longer; try it when the rest is settled")
     counts = target.values.value_counts()
     folds, reason = FOLDS, "the usual number"
     if task == "classification" and (rarest := int(counts.min() * (1 - HOLDOUT))) < FOLDS:
@@ -103,12 +93,27 @@ def propose_training(split: Column | None, target: Column, task: Task) -> Iterat
         yield Proposal(key, off, f"means nothing for a {task}")
 
 
+def is_one_hot(features: list[Column]) -> bool:
+    """Whether memory holds a column for each value of each category."""
+    categories = [column for column in features if column.kind == "category"]
+    values = sum(column.distinct for column in categories)
+    return not categories or len(categories[0].values) * values <= MOST_CELLS
+
+
+def encoded_columns(features: list[Column]) -> int:
+    """How many columns an estimator sees."""
+    one_hot = is_one_hot(features)
+    return sum(
+        column.distinct if one_hot and column.kind == "category" else 1 for column in features
+    )
+
+
 def propose_encoding(features: list[Column]) -> Proposal:
     """`train.preprocess.max_encoding_ohe`: one-hot columns, as long as memory holds them."""
     categories = [column for column in features if column.kind == "category"]
     values = sum(column.distinct for column in categories)
     rows = len(categories[0].values) if categories else 0
-    one_hot = rows * values <= MOST_CELLS
+    one_hot = is_one_hot(features)
     if not categories:
         reason = "there are no categories"
     elif one_hot:
