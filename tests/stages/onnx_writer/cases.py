@@ -235,9 +235,10 @@ def outcome(case: Case) -> str:
         AssertionError: it converts, but not exactly.
     """
     task: Task = "regression" if case.kind == "regression" else "classification"
+    frame = _frame(case.kind)
     worst = 0.0
     try:
-        for frame, _, pipeline in pipelines(case):
+        for pipeline in _pipelines(case):
             found = measure(pipeline, frame, task, CLASSES[case.kind])
             if found.mislabelled:
                 raise AssertionError(f"{case}: {found.mislabelled} rows have another class")
@@ -250,32 +251,21 @@ def outcome(case: Case) -> str:
     raise AssertionError(f"{case}: the largest relative error is {worst}")
 
 
-def pipelines(case: Case) -> Iterator[tuple[pd.DataFrame, pd.DataFrame, Any]]:
-    """Fit the pipelines that make up a case.
-
-    Yields:
-        The table, the rows that its estimator was trained on, and the pipeline.
-    """
-    experiment = _experiment(
-        case.kind, case.row if case.section == "Preprocessing" else NUMBERS_ONLY
-    )
-    rows, _ = _training_rows(experiment)
-    for model in _models(case, experiment):
-        yield _frame(case.kind), rows, _pipeline(experiment, model)
-
-
-def _models(case: Case, experiment: Any) -> Iterator[Any]:
-    """Fit the estimators that make up a case."""
+def _pipelines(case: Case) -> Iterator[Any]:
+    """Fit the pipelines that make up a case."""
     if case.section == "Preprocessing":
+        experiment = _experiment(case.kind, case.row)
         names = ["lightgbm", LINEAR[case.kind]]
         # A linear model takes no missing values.
         for name in names[:1] if case.row == "`imputation_type: null`" else names:
-            yield _fit(experiment, name)
+            yield _pipeline(experiment, _fit(experiment, name))
     elif case.section == "Estimators":
-        yield _fit(experiment, case.row.strip("`"))
+        experiment = _experiment(case.kind, NUMBERS_ONLY)
+        yield _pipeline(experiment, _fit(experiment, case.row.strip("`")))
     else:
+        experiment = _experiment(case.kind, NUMBERS_ONLY)
         build, _ = ENSEMBLES[case.row]
-        yield build(experiment, case.kind)
+        yield _pipeline(experiment, build(experiment, case.kind))
 
 
 @functools.cache

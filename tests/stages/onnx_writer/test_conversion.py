@@ -3,13 +3,7 @@
 import pytest
 
 from tests.stages.onnx_writer.cases import Case, cases, outcome
-from tests.stages.onnx_writer.document import (
-    DOCUMENT,
-    digests,
-    recorded,
-    recorded_bits,
-    with_tables,
-)
+from tests.stages.onnx_writer.document import DOCUMENT, recorded, with_tables
 
 # Fitting is PyCaret's and the estimators' business; only the conversion must be silent.
 pytestmark = [
@@ -37,19 +31,4 @@ def test_document_lists_exactly_the_cases_in_order() -> None:
 
 def test_document_is_written_as_the_tables_are() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert with_tables(text, recorded(), recorded_bits()) == text
-
-
-def test_this_processor_gives_the_bits_that_the_document_holds() -> None:
-    """They were computed on two others: any that differ, differ here for the first time."""
-    promised = {row: cell for row, cell in recorded_bits().items() if cell != "no"}
-    here = digests()
-    assert {row: f"yes `{here[row]}`" for row in promised} == promised
-
-
-def test_without_the_cap_the_bits_differ() -> None:
-    rows = ("`lr`", "`mlp`", "`pca: linear`")
-    assert all(
-        recorded_bits()[row] != f"yes `{bits}`"
-        for row, bits in digests(*rows, capped=False).items()
-    )
+    assert with_tables(text, recorded()) == text
