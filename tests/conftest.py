@@ -55,10 +55,36 @@ def free_ports(count: int) -> int:
     raise RuntimeError(f"no {count} neighbouring free ports found")
 
 
+# Beside the tests that need one of these services, what trains models, starts servers or runs
+# DVC's commands: by `pytest --durations=0`, more than five seconds a file on two quiet cores.
+SERVICES = {"s3", "mlflow_server"}
+SLOW = (
+    "app/batch/test_command.py",
+    "app/test_start.py",
+    "benchmarks",
+    "lifecycle/test_new_data.py",
+    "local/test_demo.py",
+    "local/test_s3.py",
+    "local/test_services.py",
+    "stages/deployment",
+    "stages/onnx_writer/test_conversion.py",
+    "stages/onnx_writer/test_convert.py",
+    "stages/onnx_writer/test_edge_rows.py",
+    "stages/test_main.py",
+    "stages/training",
+    "test_arithmetic.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take long, so that no worker is left with one at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Mark what is slow, and begin with it, so that no worker is left with one of them."""
+    slow_paths = [ROOT / "tests" / name for name in SLOW]
+    for item in items:
+        needs_service = SERVICES.intersection(getattr(item, "fixturenames", ()))
+        if needs_service or any(item.path.is_relative_to(path) for path in slow_paths):
+            item.add_marker("slow")
+    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow_files)
 
 
 @pytest.fixture(scope="session")

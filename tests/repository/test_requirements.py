@@ -3,7 +3,8 @@
 import ast
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -33,6 +34,12 @@ def pinned(compiled: Path) -> dict[str, str]:
     return dict(PIN.findall(compiled.read_text()))
 
 
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """The packages that provide each importable module; takes seconds."""
+    return packages_distributions()
+
+
 def imported(folder: str, apart: Iterable[str] = ()) -> set[str]:
     """The packages that the modules of a folder import, the standard library's apart."""
     modules: set[str] = set()
@@ -44,7 +51,7 @@ def imported(folder: str, apart: Iterable[str] = ()) -> set[str]:
                 modules |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 modules.add(node.module.split(".")[0])
-    providers = packages_distributions()
+    providers = distributions()
     third_party = modules - OURS - set(sys.stdlib_module_names)
     return {canonical(providers[module][0]) for module in third_party}
 

@@ -66,6 +66,7 @@ def test_schema_asks_for_the_key_where_the_server_has_one(
         assert "security" not in paths["/model"]["get"]
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_nothing(classifier: httpx.Client, tmp_path: Path) -> None:
     options = ["--max-examples=5", "--seed=1", "--no-color", "--generation-database=none"]
     run = subprocess.run(
