@@ -6,6 +6,7 @@ import tempfile
 
 import uvicorn
 
+from app.http.protocol import Protocol
 from app.settings import Settings, SettingsError, read_settings
 
 # Uvicorn's own lines, and all others, go where nothing waits for their reader.
@@ -13,7 +14,10 @@ LOG_CONFIG = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {"log": {"class": "app.operations.log.Handler"}},
-    "loggers": {"uvicorn": {"handlers": ["log"], "level": "INFO", "propagate": False}},
+    "loggers": {
+        "uvicorn": {"handlers": ["log"], "level": "INFO", "propagate": False},
+        "python_multipart": {"level": "ERROR"},  # it warns of every broken form
+    },
     "root": {"handlers": ["log"], "level": "WARNING"},
 }
 
@@ -41,6 +45,8 @@ def run(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
+        http=Protocol,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
         access_log=False,  # the application writes its own
         log_config=LOG_CONFIG,
         server_header=False,

@@ -99,6 +99,7 @@ class Settings(BaseSettings):
         max_concurrent: most large requests (files, and JSON beyond a few rows) that each worker
             answers at once; a further one gets 503.
         upload_seconds: how long a client may take to send its body.
+        shutdown_seconds: how long the end of the server waits for requests in work.
         aws_access_key_id: like the next ones, boto3's own variable, without the prefix;
             where it is not set, boto3 looks in its other usual places.
         aws_secret_access_key: see above.
@@ -140,6 +141,7 @@ class Settings(BaseSettings):
     max_explained_rows: Positive = Limits.max_explained_rows
     max_concurrent: Positive = 16
     upload_seconds: Annotated[float, Field(gt=0)] = 120
+    shutdown_seconds: Positive = 20
 
     aws_access_key_id: str | None = Field(default=None, validation_alias="AWS_ACCESS_KEY_ID")
     aws_secret_access_key: SecretStr | None = Field(

@@ -15,6 +15,7 @@ from app.formats.registry import Upload
 
 # Smaller bodies are answered on the event loop; a thread would take longer than the answer.
 SMALL_BYTES = 16_384
+MAX_PARTS = 100  # of a form; each costs as much as thousands of a file's bytes
 
 
 def content_type(request: Request) -> str:
@@ -157,6 +158,7 @@ class _Form:
     def __init__(self) -> None:
         self.file: Upload | None = None
         self.ended = False
+        self._parts = 0
         self._headers: dict[str, str] = {}
         self._name = ""
         self._value = ""
@@ -164,7 +166,7 @@ class _Form:
 
     def callbacks(self) -> dict[str, object]:
         return {
-            "on_part_begin": self._headers.clear,
+            "on_part_begin": self._on_part_begin,
             "on_header_field": self._on_header_field,
             "on_header_value": self._on_header_value,
             "on_header_end": self._on_header_end,
@@ -172,6 +174,14 @@ class _Form:
             "on_part_data": self._on_part_data,
             "on_end": self._on_end,
         }
+
+    def _on_part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise Problem(
+                "too-many-parts", f"The form has more than {MAX_PARTS} fields.", status=413
+            )
+        self._headers.clear()
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end].decode("latin-1")

@@ -20,6 +20,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from app.http.protocol import Protocol
 from app.main import create_app
 from app.model.manifest import (
     MANIFEST,
@@ -244,7 +245,9 @@ def settings(tmp_path: Path) -> Settings:
 def serve(settings: Settings) -> Iterator[httpx.Client]:
     """Run a server in this process, on a free port of loopback; give a client of it."""
     server = uvicorn.Server(
-        uvicorn.Config(create_app(settings), port=0, log_level="error", access_log=False)
+        uvicorn.Config(
+            create_app(settings), port=0, log_level="error", access_log=False, http=Protocol
+        )
     )
     thread = Thread(target=server.run)
     thread.start()

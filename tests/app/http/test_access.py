@@ -116,6 +116,14 @@ def test_form_without_a_boundary_is_refused(client: httpx.Client) -> None:
     assert client.post("/predict", content=CSV, headers=headers).status_code == 415
 
 
+def test_form_of_empty_parts_is_refused_at_once(client: httpx.Client) -> None:
+    """A byte of them costs a hundred times what one of a file does."""
+    body = part(b"", 'form-data; name="x"') + b"\r\n"
+    reply = client.post("/predict", content=body * 200, headers={"content-type": FORM})
+    assert reply.status_code == 413
+    assert "more than 100 fields" in reply.json()["detail"]
+
+
 def test_other_fields_do_not_matter(client: httpx.Client) -> None:
     files = {"note": ("a.txt", b"x" * 1000), "file": ("a.csv", CSV), "more": ("b.txt", b"y")}
     assert len(client.post("/predict", files=files).json()["predictions"]) == 1
