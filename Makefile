@@ -10,7 +10,7 @@ SYNC := VIRTUAL_ENV=.venv uv pip sync --quiet --compile-bytecode --require-hashe
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup up down data new-data sweep promote rollback history verify key serve predict
+.PHONY: help demo setup up down data new-data sweep promote rollback report history verify key serve predict
 .PHONY: test test-fast lint bench lock
 
 help: ## List these commands
@@ -55,6 +55,9 @@ promote: setup ## Serve the version of REV (a commit, branch, tag or DVC experim
 
 rollback: setup ## Take the last promotion back
 	@$(ACTIVE) python -m lifecycle.deployments rollback
+
+report: setup ## A page on REV (what was made here last) next to the champion: HTML, Markdown, MLflow
+	@$(ACTIVE) python -m lifecycle.report $(if $(REV),"$(REV)")
 
 history: setup ## What was promoted and rolled back: version, metrics, when, commit
 	@$(ACTIVE) python -m lifecycle.deployments show

@@ -33,8 +33,9 @@ from stages.files import (
 )
 from stages.params import Gate, Params, read
 from stages.schema import Schema, read_prepared
-from stages.tracking import Tracking, add_figures, flat
+from stages.tracking import NOTE_TAG, Tracking, add_figures, flat
 from stages.training.leaderboard import fold_scores
+from stages.training.note import page, title
 from stages.training.threads import one_thread
 
 
@@ -72,12 +73,13 @@ def main() -> None:
         except ValueError as error:
             sys.exit(f"evaluate: {error}")
         more, further = compare(pipeline, train, test, schema, params)
-    report["folds"] = fold_scores(pd.read_csv(LEADERBOARD))
+    leaderboard = pd.read_csv(LEADERBOARD)
+    report["folds"] = fold_scores(leaderboard)
     report |= more
     tables |= further
     write_tables(tables, PLOTS)
     write_report(METRICS, report)
-    log(params.base.name, report, tables, schema)
+    log(params, report, tables, schema, pipeline.steps[-1][1], leaderboard)
     show(report, params.evaluate.gate)
     reasons = reasons_against(report, params.evaluate.gate)
     if reasons:
@@ -111,15 +113,23 @@ def show(report: Mapping[str, Any], gate: Gate) -> None:
 
 
 def log(
-    experiment: str, report: dict[str, Any], tables: Mapping[str, pd.DataFrame], schema: Schema
+    params: Params,
+    report: dict[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    schema: Schema,
+    estimator: Any,
+    leaderboard: pd.DataFrame,
 ) -> None:
-    """Add the holdout's metrics and plots to the training's run."""
-    tracking = Tracking(experiment)
+    """Add the holdout's metrics, plots and a page about all of it to the training's run."""
+    tracking = Tracking(params.base.name)
     run = tracking.find(md5(CANDIDATE))
     if run is None:
         return
     run_id = run.info.run_id
-    tracking.log(run_id, metrics=flat(report))
+    tracking.log(run_id, metrics=flat(report, "/"))
+    tracking.log(run_id, tags={NOTE_TAG: page(leaderboard, run.data.tags, report)})
+    metric = params.evaluate.gate.metric
+    tracking.rename(run_id, f"{title(estimator)} · {metric} {report['model'][metric]:.4g}")
     tracking.log_file(run_id, METRICS)
     for path in sorted(PLOTS.glob("*.csv")):
         tracking.log_file(run_id, path, "plots")

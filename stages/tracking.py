@@ -4,6 +4,7 @@ Nothing here is an input of a stage. Where the tracking server does not answer, 
 on and says loudly what was not logged; a run that lost a write is never marked as finished.
 """
 
+import getpass
 import logging
 import math
 import os
@@ -36,6 +37,9 @@ DEFAULTS = {
 PARAM_LENGTH = 500
 CANDIDATE_TAG = "candidate_md5"
 STAGES_TAG = "stages"
+NOTE_TAG = "mlflow.note.content"  # Markdown that MLflow's pages show
+# What MLflow's pages show first: training, not the tracing of language models
+KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class Tracking:
@@ -61,9 +65,12 @@ class Tracking:
     def _experiment(self, name: str) -> str:
         experiment = self.client.get_experiment_by_name(name)
         if experiment is not None:
+            for tag, value in KIND.items():
+                if tag not in experiment.tags:  # made by an earlier version, or by hand
+                    self.client.set_experiment_tag(experiment.experiment_id, tag, value)
             return str(experiment.experiment_id)
         try:
-            return str(self.client.create_experiment(name))
+            return str(self.client.create_experiment(name, tags=KIND))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -116,6 +123,10 @@ class Tracking:
                 tags=[RunTag(k, v) for k, v in (tags or {}).items()],
             )
         )
+
+    def rename(self, run_id: str | None, name: str) -> None:
+        """Give a run a name that says what came of it."""
+        self.attempt(lambda: self.client.update_run(run_id, name=name))
 
     def log_file(self, run_id: str | None, path: Path, folder: str | None = None) -> None:
         """Store a file as an artifact."""
@@ -176,8 +187,11 @@ def active(tracking: Tracking, run_id: str) -> Iterator[None]:
 
 
 def lineage_tags() -> dict[str, str]:
-    """Where a run comes from: DVC experiment, Git commit, and the data's md5."""
+    """Where a run comes from: who and what made it, DVC experiment, Git commit, the data's md5."""
     tags = {
+        "mlflow.user": user(),
+        "mlflow.source.name": "stages/train.py",
+        "mlflow.source.type": "LOCAL",
         "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
         "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
     }
@@ -190,12 +204,20 @@ def lineage_tags() -> dict[str, str]:
     return {key: value for key, value in tags.items() if value}
 
 
-def flat(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested params as `train.tune.iterations`-like keys."""
+def user() -> str:
+    """Who runs this; empty for a user without a name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def flat(block: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
+    """Nested values as `train.tune.iterations`-like keys; MLflow groups metrics by a `/`."""
     result: dict[str, Any] = {}
     for key, value in block.items():
         if isinstance(value, Mapping):
-            result.update(flat(value, f"{prefix}{key}."))
+            result.update(flat(value, separator, f"{prefix}{key}{separator}"))
         else:
             result[prefix + key] = value
     return result

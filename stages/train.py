@@ -25,9 +25,10 @@ from stages.files import (
 )
 from stages.params import Params, read
 from stages.schema import Schema, read_prepared
-from stages.tracking import CANDIDATE_TAG, STAGES_TAG, Tracking, flat, lineage_tags
+from stages.tracking import CANDIDATE_TAG, NOTE_TAG, STAGES_TAG, Tracking, flat, lineage_tags
 from stages.training.experiment import save, start
 from stages.training.logger import PyCaretLogger
+from stages.training.note import page, title
 from stages.training.search import search
 from stages.training.threads import cluster, one_thread
 from stages.training.validation import Trial
@@ -56,7 +57,7 @@ def main() -> None:
             sys.exit(f"train: {error}")
     save(experiment, result.pipeline, PIPELINE)
     write_table(LEADERBOARD, result.leaderboard)
-    end_run(tracking, run, result.leaderboard)
+    end_run(tracking, run, result.leaderboard, title(result.pipeline.steps[-1][1]))
 
 
 def begin_run(tracking: Tracking, params: Params, rows: int) -> str | None:
@@ -76,13 +77,16 @@ def log_threshold(logger: PyCaretLogger, trial: Trial) -> None:
     logger.finish_experiment()
 
 
-def end_run(tracking: Tracking, run: str | None, leaderboard: pd.DataFrame) -> None:
+def end_run(tracking: Tracking, run: str | None, leaderboard: pd.DataFrame, estimator: str) -> None:
     """Complete the parent run: the candidate's fold scores, the leaderboard, the content's md5."""
     best = leaderboard.select_dtypes("number").iloc[0]
-    scores = {f"cv_{name}".replace(" ", "_"): value for name, value in best.items()}
+    scores = {f"folds/{name}".replace(" ", "_"): value for name, value in best.items()}
     tracking.log(run, metrics=scores)
     tracking.log_file(run, LEADERBOARD)
-    tracking.log(run, tags={CANDIDATE_TAG: md5(CANDIDATE), STAGES_TAG: "train"})
+    tags = {CANDIDATE_TAG: md5(CANDIDATE), STAGES_TAG: "train"}
+    note = {NOTE_TAG: page(leaderboard, lineage_tags(), report={})}
+    tracking.log(run, tags={**tags, **note})
+    tracking.rename(run, estimator)
     tracking.finish(run)
     if run is not None and tracking.lost is None:
         print(f"train: MLflow run {tracking.address(run)}")

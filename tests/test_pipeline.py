@@ -16,6 +16,7 @@ from mlflow.tracking import MlflowClient
 from app.model.model import Model
 from stages.files import md5
 from stages.schema import Schema, model_frame, read_prepared
+from stages.training.note import title
 from tests.conftest import S3
 from tests.project import Project, create, houses
 
@@ -69,12 +70,18 @@ def test_one_parent_run_holds_what_the_reports_hold(project: Project, client: Ml
     )
     first = runs[0]
     assert first.info.status == "FINISHED"
+    scores = json.loads((project.root / "reports" / "metrics.json").read_text())
+    assert first.info.run_name.endswith(f" · rmse {scores['model']['rmse']:.4g}")
+    fitted = joblib.load(project.root / "model" / "candidate" / "pipeline.pkl")
+    assert first.info.run_name.startswith(f"{title(fitted.steps[-1][1])} · ")
+    note = first.data.tags["mlflow.note.content"]
+    assert "| ridge | compare |" in note
+    assert first.data.tags["mlflow.source.git.commit"] in note
     assert first.data.tags["stages"] == "train evaluate deploy"
     assert first.data.tags["version_md5"] == lock["stages"]["deploy"]["outs"][1]["md5"]
     assert first.data.params["train.models"] == "['lightgbm', 'ridge']"
-    scores = json.loads((project.root / "reports" / "metrics.json").read_text())
     for metric, value in scores["model"].items():
-        assert first.data.metrics[f"model.{metric}"] == value
+        assert first.data.metrics[f"model/{metric}"] == value
     (read,) = first.inputs.dataset_inputs
     assert lock["stages"]["prepare"]["outs"][0]["md5"].startswith(read.dataset.digest)
     nested = client.search_runs(
@@ -88,10 +95,10 @@ def test_one_parent_run_holds_what_the_reports_hold(project: Project, client: Ml
         "finalize_model",
     ]
     blend = next(run for run in nested if run.data.tags["step"] == "blend_models")
-    folds = client.get_metric_history(blend.info.run_id, "fold_RMSE")
+    folds = client.get_metric_history(blend.info.run_id, "each fold/RMSE")
     assert len(folds) == 2
     assert np.mean([fold.value for fold in folds]) == pytest.approx(
-        blend.data.metrics["RMSE"], rel=1e-3
+        blend.data.metrics["folds/RMSE"], rel=1e-3
     )
     plots = {file.path for file in client.list_artifacts(first.info.run_id, "plots")}
     assert {"plots/residuals.png", "plots/importance.csv"} <= plots
@@ -103,6 +110,9 @@ def test_the_registered_champion_is_the_locked_version_and_answers(
 ) -> None:
     champion = client.get_model_version_by_alias("houses", "champion")
     assert champion.tags["version_md5"] == md5(project.root / "model" / "serving")
+    assert "On the holdout: rmse " in champion.description
+    assert champion.tags["version_md5"] in champion.description
+    assert "`floor area`" in client.get_registered_model("houses").description
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     loaded = mlflow.pyfunc.load_model("models:/houses@champion")
     manifest = json.loads((project.root / "model/serving/manifest.json").read_text())
@@ -161,7 +171,9 @@ def test_a_wrong_parameter_ends_in_a_sentence_and_a_second_try_works(
     assert project.run("git", "status", "--porcelain").stdout == ""
 
 
-def test_a_worse_model_stays_a_challenger(project: Project, client: MlflowClient) -> None:
+def test_a_worse_model_stays_a_challenger_and_its_report_says_so(
+    project: Project, client: MlflowClient, tmp_path: Path
+) -> None:
     champion = client.get_model_version_by_alias("houses", "champion")
     params = (project.root / "params.yaml").read_text()
     try:
@@ -171,7 +183,33 @@ def test_a_worse_model_stays_a_challenger(project: Project, client: MlflowClient
         assert client.get_model_version_by_alias("houses", "champion") == champion
         challenger = client.get_model_version_by_alias("houses", "challenger")
         assert challenger.tags["version_md5"] == md5(project.root / "model" / "serving")
+        assert "Challenger when it was deployed: rmse" in challenger.description
+        project.run("python", "-m", "lifecycle.report", "--folder", str(tmp_path))
     finally:
         (project.root / "params.yaml").write_text(params)
         project.run("git", "checkout", "--", ".")
     project.run("dvc", "checkout")
+    text = (tmp_path / "working-directory.md").read_text()
+    assert ", worse than the champion's " in text.splitlines()[2]
+    assert "| `train.models` | `['lightgbm', 'ridge']` | `['dummy']` |" in text
+    assert "The data are the same." in text
+    (run,) = client.search_runs(
+        [client.get_experiment_by_name("houses").experiment_id],
+        f"tags.version_md5 = '{challenger.tags['version_md5']}'",
+    )
+    assert run.info.run_name.startswith("dummy · rmse ")
+    logged = {file.path for file in client.list_artifacts(run.info.run_id, "report")}
+    assert logged == {"report/working-directory.html", "report/working-directory.md"}
+
+
+def test_a_report_of_a_commit_needs_no_working_directory(project: Project, tmp_path: Path) -> None:
+    clone = project.clone(tmp_path / "clone")
+    done = clone.run("python", "-m", "lifecycle.report", "HEAD", "--folder", str(tmp_path))
+    assert len(done.stdout.splitlines()) == 2
+    commit = clone.run("git", "rev-parse", "HEAD").stdout.strip()
+    text = (tmp_path / "HEAD.html").read_text()
+    assert f"make verify REV={commit}" in text
+    assert "there is no other version to compare it with." in text
+    refused = clone.run("python", "-m", "lifecycle.report", "no-such", check=False)
+    assert refused.returncode == 1
+    assert "'no-such' is no commit, branch, tag or DVC experiment" in refused.stderr

@@ -11,7 +11,7 @@ import yaml
 
 from app.formats.registry import CSV, FILES
 from app.http.problems import MEDIA_TYPE
-from app.model.manifest import Feature, Manifest
+from app.model.manifest import Column, Feature, Manifest
 from app.operations.takeover import ModelInService
 
 Json = dict[str, Any]
@@ -74,7 +74,10 @@ def _add_problems(operation: Json, guarded: bool) -> None:
 
 def _add_columns(schemas: Json, manifest: Manifest) -> None:
     """Give the rows their columns, and the predictions their values."""
-    values = {feature.name: _value(feature) for feature in manifest.features}
+    values = {
+        feature.name: _described(_value(feature), manifest.columns.get(feature.name))
+        for feature in manifest.features
+    }
     schemas["Record"] |= {
         "required": [*values],
         "properties": values,
@@ -103,6 +106,13 @@ def _add_examples(body: Json, manifest: Manifest) -> None:
     writer.writerow([str(cell).lower() if isinstance(cell, bool) else cell for cell in cells])
     text = indent(lines.getvalue(), "    ")
     body["content"][CSV.media_types[0]]["schema"]["description"] = f"Such as\n\n{text}"
+
+
+def _described(value: Json, column: Column | None) -> Json:
+    """Begin a column's description with what people should know of it."""
+    parts = [column.description, column.unit and f"in {column.unit}"] if column else []
+    told = ", ".join(filter(None, parts))
+    return value | {"description": f"{told}. {value['description']}".strip()} if told else value
 
 
 def _value(feature: Feature) -> Json:

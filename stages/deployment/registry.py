@@ -88,12 +88,36 @@ def _register(
     number = found[0].version if found else _log(tracking, run, folder, manifest, version)
     reason = why_not_champion(tracking, manifest, number, contender)
     client.set_registered_model_alias(name, CHALLENGER if reason else CHAMPION, number)
+    client.update_registered_model(name, describe_model(manifest))
+    client.update_model_version(name, number, describe_version(manifest, run, version, reason))
     if reason:
         print(
             f"deploy: {name} {number} is a challenger, the champion stays: {reason}\n"
             "deploy: dvc.lock names the challenger until you go back: "
             "`git checkout dvc.lock params.yaml reports && dvc checkout`"
         )
+
+
+def describe_model(manifest: Manifest) -> str:
+    """What the model is for, in Markdown."""
+    columns = ", ".join(f"`{feature.name}`" for feature in manifest.features)
+    text = f"Predicts `{manifest.target}` ({manifest.task}) from {columns}."
+    return "\n\n".join(filter(None, [manifest.about, text]))
+
+
+def describe_version(manifest: Manifest, run: Run, version: str, reason: str | None) -> str:
+    """What a version scored, why it is champion or challenger, and where it comes from."""
+    scores = ", ".join(f"{name} {value:.5g}" for name, value in manifest.metrics.items())
+    lines = [
+        f"On the holdout: {scores}.",
+        f"Challenger when it was deployed: {reason}." if reason else "Passed the gate.",
+        f"- `model/serving` in `dvc.lock`: `{version}`",
+        f"- data: `{manifest.lineage['data']['md5']}`",
+    ]
+    if commit := run.data.tags.get("mlflow.source.git.commit"):
+        changes = " and changes on top of it" if run.data.tags.get("git.dirty") == "true" else ""
+        lines.append(f"- commit: `{commit}`{changes}")
+    return "\n\n".join(lines[:2]) + "\n\n" + "\n".join(lines[2:])
 
 
 def why_not_champion(

@@ -41,7 +41,8 @@ class PyCaretLogger(BaseLogger):
 
     def log_metrics(self, metrics: Mapping[str, float], source: str | None = None) -> None:
         """Write the means over the folds."""
-        self.tracking.log(self.run, metrics={_clean(key): value for key, value in metrics.items()})
+        means = {f"folds/{_clean(key)}": value for key, value in metrics.items()}
+        self.tracking.log(self.run, metrics=means)
 
     def set_tags(self, source: str, experiment_custom_tags: Any, runtime: float, **_: Any) -> None:
         """Say which PyCaret step made the run."""
@@ -65,7 +66,7 @@ class PyCaretLogger(BaseLogger):
             if _same(entry["model"], model):
                 folds = entry["scores"].drop(index=["Mean", "Std"], errors="ignore")
                 for step, row in enumerate(folds.to_dict("records")):
-                    metrics = {f"fold_{_clean(key)}": value for key, value in row.items()}
+                    metrics = {f"each fold/{_clean(key)}": value for key, value in row.items()}
                     self.tracking.log(self.run, metrics=metrics, step=step)
                 return
 

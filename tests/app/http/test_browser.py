@@ -32,7 +32,7 @@ from tests.app.conftest import (
     settings_in,
     write_model,
 )
-from tests.app.http.browser import browser, needs_browser, violations
+from tests.browser import browser, needs_browser, violations
 
 pytestmark = needs_browser
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from app.errors import MAX_ERRORS
 from app.formats.registry import FILES
-from app.model.manifest import Manifest
+from app.model.manifest import MANIFEST, Column, Manifest
 from app.settings import Settings
 from tests.app.conftest import EXAMPLE, publish, serve, write_model
 from tests.app.processes import metric
@@ -37,6 +37,25 @@ def test_schema_is_the_models_own(client: httpx.Client) -> None:
     body = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
     (example,) = body["application/json"]["schema"]["examples"]
     assert client.post("/invocations", json=example).status_code == 200
+
+
+def test_schema_says_what_a_column_means(settings: Settings, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model")
+    manifest = Manifest.read(folder)
+    columns = {
+        "carat weight": Column(description="how heavy it is", unit="ct"),
+        "certified": Column(unit="yes or no"),
+        "cut": Column(),
+    }
+    text = manifest.model_copy(update={"columns": columns}).model_dump_json()
+    (folder / MANIFEST).write_text(text)
+    publish(folder, settings.model_cache, settings.lock_file)
+    with serve(settings) as client:
+        document = client.get("/openapi.json").json()
+    values = document["components"]["schemas"]["Record"]["properties"]
+    assert values["carat weight"]["description"] == "how heavy it is, in ct. 0.2 to 5 in training."
+    assert values["certified"]["description"].startswith("in yes or no. 10.0% missing")
+    assert values["cut"]["description"] == "One of 3 categories."
 
 
 def test_schema_names_the_formats_and_the_limit_of_errors(client: httpx.Client) -> None:
