@@ -29,18 +29,18 @@ class Fold:
     answers: Answers
 
 
-def answer(pipeline: Any, X: pd.DataFrame, **options: Any) -> Answers:
-    """What a fitted pipeline says of some rows, by every method that it has.
+def answer(estimator: Any, X: pd.DataFrame, **options: Any) -> Answers:
+    """What a fitted estimator says of some rows, by every method that it has.
 
     Args:
-        pipeline: of preprocessing and an estimator.
+        estimator: without the preprocessing.
         X: the features, shape (rows, features).
         options: of the estimator's methods.
     """
     said = {
-        method: np.asarray(getattr(pipeline, method)(X, **options))
+        method: np.asarray(getattr(estimator, method)(X, **options))
         for method in METHODS
-        if hasattr(pipeline, method)
+        if hasattr(estimator, method)
     }
     said["predict"] = said["predict"].reshape(len(X))  # CatBoost gives labels as a column
     return said

@@ -42,18 +42,15 @@ def library(estimator: Any) -> str:
 
 
 def fit(
-    pipeline: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame, truth: pd.Series
+    estimator: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame, truth: pd.Series
 ) -> tuple[Any, list[float]]:
     """Fit on some rows until the loss on others gets no better.
 
     Returns:
-        The fitted pipeline, with more trees than it needs, and the loss after each tree.
+        The fitted estimator, with more trees than it needs, and the loss after each tree.
     """
-    preparation, estimator = pipeline[:-1], pipeline.steps[-1][1]
-    X, y = preparation.fit_transform(X, y)
-    others, truth = preparation.transform(others, truth)
     estimator.set_params(n_estimators=MOST)
-    return pipeline, FITS[library(estimator)](estimator, X, y, (others, truth))
+    return estimator, FITS[library(estimator)](estimator, X, y, (others, truth))
 
 
 def _lightgbm(estimator: Any, X: Any, y: Any, others: tuple[Any, Any]) -> list[float]:
@@ -104,14 +101,13 @@ def fewest(losses: Sequence[Sequence[float]]) -> int:
     return int(np.argmin(mean)) + 1
 
 
-def settled(pipeline: Any, trees: int) -> dict[str, Any]:
+def settled(estimator: Any, trees: int) -> dict[str, Any]:
     """The hyperparameters with which a fit stops at a number of trees, and is else the same.
 
     Args:
-        pipeline: one fold's, fitted.
+        estimator: one fold's, fitted.
         trees: the number that the folds found.
     """
-    estimator = pipeline.steps[-1][1]
     found = {"n_estimators": trees}
     if library(estimator) == "catboost":  # which chooses these by the number of trees asked for
         chosen = estimator.get_all_params()
@@ -119,11 +115,11 @@ def settled(pipeline: Any, trees: int) -> dict[str, Any]:
     return found
 
 
-def limit(pipeline: Any, trees: int) -> dict[str, Any]:
-    """The option of `predict` that makes a fitted pipeline use its first trees only."""
+def limit(estimator: Any, trees: int) -> dict[str, Any]:
+    """The option of `predict` that makes a fitted estimator use its first trees only."""
     options: dict[str, dict[str, Any]] = {
         "lightgbm": {"num_iteration": trees},
         "xgboost": {"iteration_range": (0, trees)},
         "catboost": {"ntree_end": trees},
     }
-    return options[library(pipeline.steps[-1][1])]
+    return options[library(estimator)]

@@ -15,12 +15,34 @@ from typing import Any
 from unittest.mock import patch
 
 import joblib
+import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
 from stages.training import early_stopping
 from stages.training.answers import Answers, Fold, answer, at_threshold, mean, score
 from stages.training.threads import one_thread
+
+
+@dataclass(frozen=True)
+class Part:
+    """A fold's rows as every estimator sees them.
+
+    Attributes:
+        rows: the positions of the rows to answer among the training rows, shape (answered,).
+        preparation: PyCaret's preprocessing, fitted on the fold's other rows.
+        X: the features of those other rows, which an estimator is fitted on.
+        y: their targets.
+        others: the features of the rows to answer.
+        truth: their targets, as `y` is: transformed, if `train.preprocess` says so.
+    """
+
+    rows: np.ndarray
+    preparation: Any
+    X: pd.DataFrame
+    y: pd.Series
+    others: pd.DataFrame
+    truth: pd.Series
 
 
 @dataclass(frozen=True)
@@ -99,7 +121,7 @@ def keep_answers(experiment: Any) -> Iterator[Trials]:
 
     No estimator is fitted on all rows: that is for the one that is chosen in the end.
     """
-    trials = Trials()
+    trials, parts = Trials(), list[Part]()
     pycarets = experiment._create_model_with_cv
     # A blend averages before the target is transformed back; its members' answers are after that
     is_plain = "target_transformation" not in dict(experiment.pipeline.steps)
@@ -111,10 +133,14 @@ def keep_answers(experiment: Any) -> Iterator[Trials]:
 
         def folds_of(pipeline: Any, X: pd.DataFrame, y: pd.Series, **options: Any) -> Any:
             known = trials.given or trials.derived(model) if is_plain else None
-            folds[:] = known or fit_folds(
-                pipeline, X, y, options["cv"], options["groups"], options["n_jobs"]
-            )
             trials.given = None
+            if known is None:
+                n_jobs = options["n_jobs"]
+                if not parts:
+                    cv, groups = options["cv"], options["groups"]
+                    parts.extend(prepare_folds(pipeline, X, y, cv, groups, n_jobs))
+                known = fit_folds(model, parts, n_jobs)
+            folds.extend(known)
             return score(folds, y, options["scoring"])
 
         with patch("sklearn.model_selection.cross_validate", folds_of):
@@ -128,38 +154,58 @@ def keep_answers(experiment: Any) -> Iterator[Trials]:
         yield trials
 
 
-def fit_folds(
+def prepare_folds(
     pipeline: Any, X: pd.DataFrame, y: pd.Series, cv: Any, groups: Any, n_jobs: int
-) -> list[Fold]:
-    """Fit a copy of the pipeline on each fold's training rows, and ask it about the others.
+) -> list[Part]:
+    """Fit the preprocessing on each fold's training rows, once for all estimators.
 
     Args:
-        pipeline: its estimator is given the number of trees that early stopping finds, if it
-            asks for one.
+        pipeline: of preprocessing and some estimator.
         X: the features, shape (rows, features).
         y: the targets, shape (rows,).
         cv: scikit-learn's object that makes the folds.
         groups: of the rows, for folds by groups; else None.
         n_jobs: fits side by side; does not change the result.
     """
-    estimator = pipeline.steps[-1][1]
+    parts: list[Part] = joblib.Parallel(n_jobs=n_jobs)(
+        joblib.delayed(quietly)(prepare, clone(pipeline[:-1]), X, y, known, rows)
+        for known, rows in cv.split(X, y, groups)
+    )
+    return parts
+
+
+def prepare(
+    preparation: Any, X: pd.DataFrame, y: pd.Series, known: np.ndarray, rows: np.ndarray
+) -> Part:
+    """Fit the preprocessing on the known rows of a fold."""
+    prepared = preparation.fit_transform(X.iloc[known], y.iloc[known])
+    return Part(rows, preparation, *prepared, *preparation.transform(X.iloc[rows], y.iloc[rows]))
+
+
+def fit_folds(estimator: Any, parts: Sequence[Part], n_jobs: int) -> list[Fold]:
+    """Fit a copy of an estimator on each fold's training rows, and ask it about the others.
+
+    Args:
+        estimator: is given the number of trees that early stopping finds, if it asks for one.
+        parts: of `prepare_folds`.
+        n_jobs: fits side by side; does not change the result.
+    """
     is_asked = early_stopping.is_asked(estimator)
     fit = early_stopping.fit if is_asked else fit_and_answer
-    plan = list(cv.split(X, y, groups))
-    parts = joblib.Parallel(n_jobs=n_jobs)(
-        joblib.delayed(quietly)(
-            fit, clone(pipeline), X.iloc[known], y.iloc[known], X.iloc[rows], y.iloc[rows]
-        )
-        for known, rows in plan
+    done = joblib.Parallel(n_jobs=n_jobs)(
+        joblib.delayed(quietly)(fit, clone(estimator), part.X, part.y, part.others, part.truth)
+        for part in parts
     )
     if is_asked:
-        trees = early_stopping.fewest([losses for _, losses in parts])
-        estimator.set_params(**early_stopping.settled(parts[0][0], trees))
-        parts = [
-            answer(fitted, X.iloc[rows], **early_stopping.limit(fitted, trees))
-            for (fitted, _), (_, rows) in zip(parts, plan, strict=True)
+        trees = early_stopping.fewest([losses for _, losses in done])
+        estimator.set_params(**early_stopping.settled(done[0][0], trees))
+        done = [
+            answer(fitted, part.others, **early_stopping.limit(fitted, trees))
+            for (fitted, _), part in zip(done, parts, strict=True)
         ]
-    return [Fold(rows, answers) for answers, (_, rows) in zip(parts, plan, strict=True)]
+    for answers, part in zip(done, parts, strict=True):
+        answers["predict"] = np.asarray(part.preparation.inverse_transform(answers["predict"]))
+    return [Fold(part.rows, answers) for answers, part in zip(done, parts, strict=True)]
 
 
 def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -175,7 +221,7 @@ def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def fit_and_answer(
-    pipeline: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame, _: pd.Series
+    estimator: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame, _: pd.Series
 ) -> Answers:
     """Fit on some rows and answer others."""
-    return answer(pipeline.fit(X, y), others)
+    return answer(estimator.fit(X, y), others)
