@@ -55,8 +55,8 @@ def free_ports(count: int) -> int:
     raise RuntimeError(f"no {count} neighbouring free ports found")
 
 
-# Beside the tests that need one of these services, what trains models, starts servers or runs
-# DVC's commands: by `pytest --durations=0`, more than five seconds a file on two quiet cores.
+# Slow are the tests that need one of these services, and what trains models, starts servers of its
+# own or runs DVC's commands.
 SERVICES = {"s3", "mlflow_server"}
 SLOW = (
     "app/batch/test_command.py",
