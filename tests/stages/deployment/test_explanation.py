@@ -33,6 +33,7 @@ from stages.training.threads import one_thread
 from tests.conftest import params_with
 
 pytestmark = [
+    pytest.mark.slow,
     # PyCaret and the libraries that it pins, on Python 3.11
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
