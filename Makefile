@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up down data new-data sweep promote rollback report history verify key serve predict
-.PHONY: test test-fast lint bench lock
+.PHONY: test test-fast test-emulated lint bench lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -93,7 +93,10 @@ test: .venv/installed ## The whole test suite, on ports and in folders of its ow
 	@$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 test-fast: .venv/installed ## The tests of the inner loop: those not marked as slow
-	@$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(TESTS)
+	@$(BIN)/python -m pytest -m 'not slow and not emulated' $(PARALLEL) $(TESTS)
+
+test-emulated: .venv/installed ## All stages on an emulated processor without AVX (Debian: qemu-user)
+	@$(BIN)/python -m pytest -m emulated tests/test_arithmetic.py
 
 lint: .venv/installed ## Formatter, linter, type checker, the ways imports may go
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo

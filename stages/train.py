@@ -12,6 +12,7 @@ import warnings
 import pandas as pd
 
 from stages.arithmetic import launch
+from stages.deployment.note import page, title
 from stages.files import (
     CANDIDATE,
     LEADERBOARD,
@@ -28,7 +29,6 @@ from stages.schema import Schema, read_prepared
 from stages.tracking import CANDIDATE_TAG, NOTE_TAG, STAGES_TAG, Tracking, flat, lineage_tags
 from stages.training.experiment import save, start
 from stages.training.logger import PyCaretLogger
-from stages.training.note import page, title
 from stages.training.search import search
 from stages.training.threads import cluster, one_thread
 from stages.training.validation import Trial

@@ -17,12 +17,7 @@ from tests.project import houses
 
 MODELS = ["lightgbm", "ridge", "knn", "mlp", "kr", "et"]
 OUTPUTS = ("prepared", "model", "reports")
-# All stages in one process, with the arithmetic that it happens to have
-STAGES = """
-from stages import deploy, evaluate, prepare, train
-for stage in (prepare, train, evaluate, deploy):
-    stage.main()
-"""
+STAGES = ("prepare", "train", "evaluate", "deploy")
 
 
 def project(root: Path) -> Path:
@@ -49,11 +44,21 @@ def outputs(root: Path) -> dict[str, str]:
     return {str(file.relative_to(root)): md5(file) for file in files}
 
 
+def run_stages(root: Path, settings: Mapping[str, str], emulated: bool = False) -> None:
+    """Run each stage in a process of its own, with the arithmetic that it happens to have.
+
+    In one process for all, a pickle would refer to the objects of an earlier stage.
+    """
+    for stage in STAGES:
+        code = f"from stages import {stage}; {stage}.main()"
+        python("-c", code, folder=root, settings=settings, emulated=emulated)
+
+
 @pytest.fixture(scope="module")
 def capped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the stages write under the cap, as `dvc repro` starts them."""
     root = project(tmp_path_factory.mktemp("capped"))
-    for stage in ("prepare", "train", "evaluate", "deploy"):
+    for stage in STAGES:
         said = python("-m", "stages", stage, folder=root, settings=OLDEST)
         assert f"{stage}: computes as any x86-64 processor with SSE4.2" in said
     return outputs(root)
@@ -63,17 +68,18 @@ def test_a_stage_computes_under_the_cap_whatever_its_caller_has(
     capped: dict[str, str], tmp_path: Path
 ) -> None:
     root = project(tmp_path / "own")
-    python("-c", STAGES, folder=root, settings=arithmetic.CAP)
+    run_stages(root, arithmetic.CAP)
     assert outputs(root) == capped
     assert {"model/serving/model.onnx", "model/final/pipeline.pkl"} <= capped.keys()
 
 
+@pytest.mark.emulated
 @pytest.mark.skipif(EMULATOR is None, reason="needs qemu-x86_64 (Debian: qemu-user)")
 def test_an_emulated_processor_without_avx_gives_the_same_bits(
     capped: dict[str, str], tmp_path: Path
 ) -> None:
     root = project(tmp_path / "emulated")
-    python("-c", STAGES, folder=root, settings=arithmetic.CAP, emulated=True)
+    run_stages(root, arithmetic.CAP, emulated=True)
     assert outputs(root) == capped
 
 
@@ -82,7 +88,7 @@ def test_without_the_cap_the_bits_differ(
     capped: dict[str, str], tmp_path: Path, settings: Mapping[str, str]
 ) -> None:
     root = project(tmp_path / "free")
-    python("-c", STAGES, folder=root, settings=settings)
+    run_stages(root, settings)
     free = outputs(root)
     assert free.keys() == capped.keys()
     different = {name for name in free if free[name] != capped[name]}

@@ -14,9 +14,9 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from app.model.model import Model
+from stages.deployment.note import title
 from stages.files import md5
 from stages.schema import Schema, model_frame, read_prepared
-from stages.training.note import title
 from tests.conftest import S3
 from tests.project import Project, create, houses
 
@@ -59,6 +59,8 @@ def test_everything_comes_back_from_s3(project: Project) -> None:
     assert "in sync" in project.run("dvc", "status", "-c").stdout
 
 
+@pytest.mark.filterwarnings("ignore:distutils Version:DeprecationWarning")  # within PyCaret
+@pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils:UserWarning")
 def test_one_parent_run_holds_what_the_reports_hold(project: Project, client: MlflowClient) -> None:
     lock = yaml.safe_load((project.root / "dvc.lock").read_text())
     candidate = lock["stages"]["train"]["outs"][0]["md5"]

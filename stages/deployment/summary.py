@@ -40,14 +40,21 @@ def summary(
         baseline=_settled(report["baseline"]),
         importance=tuple(
             Importance(**row)
-            for row in _records(pd.read_csv(plots / "importance.csv").head(FEATURES))
+            for row in _records(_read(plots / "importance.csv", "feature").head(FEATURES))
         ),
-        slices=tuple(Slice(**row) for row in _records(pd.read_csv(plots / "slices.csv"))),
+        slices=tuple(Slice(**row) for row in _records(_read(plots / "slices.csv", "slice"))),
         actual=tuple(map(_rounded, points["actual"])),
         predicted=tuple(map(_rounded, points["predicted"])),
         calibration=tuple(Bin(**row) for row in _records(pd.read_csv(plots / "calibration.csv"))),
         confusion=_confusion(plots / "labels.csv", classes),
     )
+
+
+def _read(path: Path, name: str) -> pd.DataFrame:
+    """A plot table whose column `name` holds texts, even one such as 7, NA or an empty one."""
+    header = pd.read_csv(path, nrows=0).columns
+    missing = {column: [""] for column in header if column != name}
+    return pd.read_csv(path, dtype={name: str}, keep_default_na=False, na_values=missing)
 
 
 def _spread(table: pd.DataFrame, size: int) -> pd.DataFrame:

@@ -42,6 +42,18 @@ def test_a_regression_has_points_and_no_classes(tmp_path: Path) -> None:
     assert len(told.model_dump_json(indent=2)) < 20_000
 
 
+def test_names_that_look_like_numbers_or_nothing_stay_texts(tmp_path: Path) -> None:
+    names = ["", "NA", "7"]
+    tables = {
+        "importance": pd.DataFrame({"feature": names, "importance": 2.0, "deviation": 0.5}),
+        "slices": pd.DataFrame({"slice": ["7"], "rows": [12], "error": [4.0], "ratio": [2.0]}),
+    }
+    write_tables(tables, tmp_path)
+    told = summary(REPORT, tmp_path, "rmse", ())
+    assert [one.feature for one in told.importance] == names
+    assert [one.slice for one in told.slices] == ["7"]
+
+
 def test_a_classification_has_calibration_and_confusion(tmp_path: Path) -> None:
     actual, predicted = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
     chance = np.array([0.1, 0.9, 0.9, 0.9, 0.1])

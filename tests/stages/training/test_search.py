@@ -145,7 +145,7 @@ def test_the_search_for_a_threshold_is_a_nested_run(
     chosen = result.threshold.estimator.probability_threshold
     assert float(run.data.params["probability_threshold"]) == chosen
     row = result.leaderboard.set_index("step").loc["threshold"]
-    assert run.data.metrics["Accuracy"] == row["Accuracy"]
+    assert run.data.metrics["folds/Accuracy"] == row["Accuracy"]
 
 
 def test_an_estimator_takes_hyperparameters_of_ones_own() -> None:
