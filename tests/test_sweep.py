@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from lifecycle.ranking import rank
 from lifecycle.sweep import OVER, states
+from stages.files import settled
 from tests.conftest import S3
 from tests.project import Project, create, houses
 
@@ -76,7 +77,7 @@ def test_eight_queued_experiments_are_eight_complete_runs(
         assert (run.info.status, run.data.tags["stages"]) == ("FINISHED", "train evaluate")
         assert run.data.tags["dvc.baseline"] == baseline
         for metric, value in data["metrics"]["reports/metrics.json"]["data"]["model"].items():
-            assert run.data.metrics[f"model/{metric}"] == value
+            assert settled(run.data.metrics[f"model/{metric}"]) == value
         train = data["params"]["params.yaml"]["data"]["train"]
         for key in ("models", "folds"):
             assert run.data.params[f"train.{key}"] == str(train[key])
@@ -145,7 +146,7 @@ def test_an_experiment_beside_a_dirty_tree_leaves_the_tree_alone(
     (run,) = client.search_runs([experiment.experiment_id], "tags.`dvc.experiment` = 'aside'")
     model = shown(project)["aside"]["metrics"]["reports/metrics.json"]["data"]["model"]
     assert (run.info.status, run.data.params["train.folds"]) == ("FINISHED", "4")
-    assert {name: run.data.metrics[f"model/{name}"] for name in model} == model
+    assert {name: settled(run.data.metrics[f"model/{name}"]) for name in model} == model
 
 
 def test_an_experiment_is_applied_and_branched(project: Project) -> None:
