@@ -24,7 +24,7 @@ from pycaret.classification import ClassificationExperiment
 from pycaret.regression import RegressionExperiment
 from sklearn.inspection import permutation_importance
 
-from stages.training.candidates import candidates
+from stages.training.experiment import candidates
 
 EXPERIMENTS = {"regression": RegressionExperiment, "classification": ClassificationExperiment}
 PLOTS = {"regression": ("residuals", "error"), "classification": ("confusion_matrix", "auc")}

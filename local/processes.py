@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-START_SECONDS = 60
+START_SECONDS = 180
 STOP_SECONDS = 3
 MARK = "LOCAL_SERVICE_LOG"
 

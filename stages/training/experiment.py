@@ -1,17 +1,20 @@
-"""PyCaret behind one door: the only module that sets up its experiments."""
+"""PyCaret behind one door: the only module that sets up its experiments, and their candidates."""
 
 import gc
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from app.model.manifest import Task
 from stages.params import Train
 from stages.schema import Schema, encode_target, model_frame
-from stages.training import repairs
+from stages.training import early_stopping, repairs
 from stages.training.folds import folds
+from stages.training.leaderboard import hyperparameters
 
 TARGET = "_target"  # the name inside PyCaret; a safe name starts with a letter
 
@@ -127,6 +130,54 @@ def preprocessing(params: Train, task: Task) -> dict[str, Any]:
     if task == "classification":
         arguments["fix_imbalance"] = switches.fix_imbalance
     return arguments
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An entry of `train.models`.
+
+    Attributes:
+        name: on the leaderboard: PyCaret's id, and a number where there are several.
+        kind: PyCaret's id.
+        estimator: with its hyperparameters.
+        own: those of `train.models`.
+    """
+
+    name: str
+    kind: str
+    estimator: Any
+    own: Mapping[str, Any]
+
+    def note(self, tried: Any) -> str:
+        """What is to be known of it once it was tried."""
+        return hyperparameters({name: tried.get_params()[name] for name in self.own})
+
+
+def candidates(
+    experiment: Any, models: Literal["all"] | Sequence[str | dict[str, dict[str, Any]]]
+) -> list[Candidate]:
+    """What PyCaret is to compare.
+
+    Raises:
+        ValueError: PyCaret has no such estimator, or the estimator no such hyperparameter.
+    """
+    library, known = experiment._all_models_internal, sorted(experiment.models().index)
+    if models == "all":
+        models = [name for name, one in experiment._all_models.items() if one.is_turbo]
+    chosen: list[Candidate] = []
+    for model in models:
+        kind, own = (model, {}) if isinstance(model, str) else next(iter(model.items()))
+        if kind not in known:
+            raise ValueError(f"train.models: PyCaret has no {kind!r}. It has {known}.")
+        try:
+            estimator = library[kind].class_def(**{**library[kind].args, **own})
+        except TypeError as error:
+            raise ValueError(f"train.models: {kind}: {error}.") from error
+        early_stopping.check(kind, estimator)
+        same = sum(one.kind == kind for one in chosen)
+        name = f"{kind}-{same + 1}" if same else kind
+        chosen.append(Candidate(name, kind, estimator, own))
+    return chosen
 
 
 def finalize(experiment: Any, estimator: Any) -> Any:

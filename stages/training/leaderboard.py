@@ -1,5 +1,6 @@
 """Every estimator tried, and its scores over the folds."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -85,3 +86,17 @@ def fold_scores(leaderboard: pd.DataFrame) -> dict[str, dict[str, float]]:
         for name in leaderboard.columns
         if f"{name} std" in leaderboard.columns and pd.notna(row[name])
     }
+
+
+def differences(one: Any, other: Any) -> str:
+    """The hyperparameters of the other estimator that are not as in the first one."""
+    before, after = one.get_params(), other.get_params()
+    return hyperparameters({name: after[name] for name in after if after[name] != before.get(name)})
+
+
+def hyperparameters(values: Mapping[str, Any]) -> str:
+    """Hyperparameters as a text for the leaderboard."""
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values.items()
+    )

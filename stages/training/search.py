@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from catboost import CatBoostError
 
 from stages.params import Train
 from stages.training import repairs
 from stages.training.answers import cost, select
-from stages.training.candidates import candidates, differences, tune
-from stages.training.leaderboard import Leaderboard
+from stages.training.experiment import candidates
+from stages.training.leaderboard import Leaderboard, differences
 from stages.training.validation import Trial, Trials, identity, keep_answers
 
 
@@ -154,8 +155,25 @@ class Search:
 
     def tune(self) -> None:
         """Search for hyperparameters, beginning with the best."""
-        best = self.best
-        tune(self.experiment, best.kind, best.trial.estimator, self.params)
+        best, options = self.best, self.params.tune
+        is_random = options.library == "random"
+        grid = repairs.plain_grid(self.experiment, best.kind)
+        try:
+            self.experiment.tune_model(
+                best.trial.estimator,
+                n_iter=options.iterations,
+                custom_grid=grid if is_random else None,
+                search_library="scikit-learn" if is_random else "optuna",
+                optimize=self.params.sort,
+                choose_better=False,
+                verbose=self.verbose,
+                tuner_verbose=False,
+            )
+        except CatBoostError as error:  # it takes no hyperparameter under two names
+            raise ValueError(
+                f"train.tune: {error} The search says {', '.join(grid)}: "
+                "use these names in train.models."
+            ) from error
         trial = self.trials.done[-1]
         self.add(
             "tune",
