@@ -79,6 +79,13 @@ def search(experiment: Any, params: Train) -> Result:
             steps.calibrate()
         if params.threshold and steps.has_time("threshold"):
             steps.threshold()
+    if steps.is_cut_short:
+        print(
+            "train: what was tried depends on the speed of this machine, so another one may come "
+            "to another candidate. To get the same everywhere, keep in params.yaml what was tried "
+            "and set train.budget_minutes to null.",
+            flush=True,
+        )
     best = steps.best.trial
     print(f"train: the candidate is {steps.best.name}; fitting it on all training rows", flush=True)
     fitted, _ = experiment._create_model(
@@ -100,6 +107,7 @@ class Search:
         self.entries: list[Entry] = []
         self.threshold_trial: Trial | None = None
         self.begun = time.monotonic()
+        self.is_cut_short = False
         self.verbose = sys.stderr.isatty()
 
     @property
@@ -112,8 +120,13 @@ class Search:
         budget = self.params.budget_minutes
         if budget is None or time.monotonic() - self.begun < 60 * budget:
             return True
-        print(f"train: {step:<9} not tried: train.budget_minutes is over", flush=True)
+        self.skip(step)
         return False
+
+    def skip(self, what: str) -> None:
+        """Say that something is not tried, for want of time."""
+        print(f"train: {what:<9} not tried: train.budget_minutes is over", flush=True)
+        self.is_cut_short = True
 
     def add(self, step: str, entry: Entry, note: str = "") -> None:
         """Put a trial on the leaderboard."""
@@ -149,9 +162,7 @@ class Search:
         if self.params.models != "all":
             self.board.refuse_unscored()
         for one in chosen[len(self.entries) :]:
-            print(
-                f"train: compare   {one.name} not tried: train.budget_minutes is over", flush=True
-            )
+            self.skip(f"compare   {one.name}")
 
     def tune(self) -> None:
         """Search for hyperparameters, beginning with the best."""

@@ -307,3 +307,14 @@ def test_a_pickle_does_not_tell_which_python_wrote_it(monkeypatch: pytest.Monkey
         warnings.simplefilter("error")  # PyCaret compares the libraries' versions
         opened = pickle.loads(written[0])
     np.testing.assert_array_equal(opened.predict(rows), pipeline.predict(rows))
+
+
+def test_a_budget_that_ran_out_keeps_the_best_so_far_and_says_that_time_decided(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result, rows = searched("regression", budget_minutes=0.001, stack=2)
+    assert 1 <= len(result.leaderboard) <= 2
+    assert len(result.pipeline.predict(rows)) == len(rows)
+    said = capsys.readouterr().out
+    assert "train: stack     not tried: train.budget_minutes is over" in said
+    assert "set train.budget_minutes to null" in said
