@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,12 +44,17 @@ def outputs(root: Path) -> dict[str, str]:
     return {str(file.relative_to(root)): md5(file) for file in files}
 
 
-def run_stages(root: Path, settings: Mapping[str, str], emulated: bool = False) -> None:
+def run_stages(
+    root: Path,
+    settings: Mapping[str, str],
+    stages: Sequence[str] = STAGES,
+    emulated: bool = False,
+) -> None:
     """Run each stage in a process of its own, with the arithmetic that it happens to have.
 
     In one process for all, a pickle would refer to the objects of an earlier stage.
     """
-    for stage in STAGES:
+    for stage in stages:
         code = f"from stages import {stage}; {stage}.main()"
         python("-c", code, folder=root, settings=settings, emulated=emulated)
 
@@ -88,11 +93,11 @@ def test_without_the_cap_the_bits_differ(
     capped: dict[str, str], tmp_path: Path, settings: Mapping[str, str]
 ) -> None:
     root = project(tmp_path / "free")
-    run_stages(root, settings)
+    run_stages(root, settings, ["prepare", "train"])
     free = outputs(root)
-    assert free.keys() == capped.keys()
+    assert free.keys() <= capped.keys()
     different = {name for name in free if free[name] != capped[name]}
-    assert {"model/candidate/pipeline.pkl", "model/serving/model.onnx"} <= different
+    assert "model/candidate/pipeline.pkl" in different
     assert not any(name.startswith("prepared/") for name in different)
 
 

@@ -5,9 +5,9 @@ What comes out is the content of docs/conversion.md (`tests.stages.onnx_writer.d
 
 import copy
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -215,6 +215,14 @@ class Case:
     kind: str
 
 
+class Fitted(NamedTuple):
+    """A table, the rows as its estimator was trained on them, and the pipeline."""
+
+    frame: pd.DataFrame
+    rows: pd.DataFrame
+    pipeline: Any
+
+
 def cases() -> Iterator[Case]:
     """Yield all cells, in the document's order."""
     for option in OPTIONS:
@@ -228,17 +236,16 @@ def cases() -> Iterator[Case]:
             yield Case("Ensembles", ensemble, kind)
 
 
-def outcome(case: Case) -> str:
+def outcome(case: Case, fitted: Iterable[Fitted]) -> str:
     """Try one case: the bound that its errors keep, or "no" with the reason.
 
     Raises:
         AssertionError: it converts, but not exactly.
     """
     task: Task = "regression" if case.kind == "regression" else "classification"
-    frame = _frame(case.kind)
     worst = 0.0
     try:
-        for pipeline in _pipelines(case):
+        for frame, _, pipeline in fitted:
             found = measure(pipeline, frame, task, CLASSES[case.kind])
             if found.mislabelled:
                 raise AssertionError(f"{case}: {found.mislabelled} rows have another class")
@@ -251,21 +258,28 @@ def outcome(case: Case) -> str:
     raise AssertionError(f"{case}: the largest relative error is {worst}")
 
 
-def _pipelines(case: Case) -> Iterator[Any]:
+def pipelines(case: Case) -> Iterator[Fitted]:
     """Fit the pipelines that make up a case."""
+    experiment = _experiment(
+        case.kind, case.row if case.section == "Preprocessing" else NUMBERS_ONLY
+    )
+    rows, _ = _training_rows(experiment)
+    for model in _models(case, experiment):
+        yield Fitted(_frame(case.kind), rows, _pipeline(experiment, model))
+
+
+def _models(case: Case, experiment: Any) -> Iterator[Any]:
+    """Fit the estimators that make up a case."""
     if case.section == "Preprocessing":
-        experiment = _experiment(case.kind, case.row)
         names = ["lightgbm", LINEAR[case.kind]]
         # A linear model takes no missing values.
         for name in names[:1] if case.row == "`imputation_type: null`" else names:
-            yield _pipeline(experiment, _fit(experiment, name))
+            yield _fit(experiment, name)
     elif case.section == "Estimators":
-        experiment = _experiment(case.kind, NUMBERS_ONLY)
-        yield _pipeline(experiment, _fit(experiment, case.row.strip("`")))
+        yield _fit(experiment, case.row.strip("`"))
     else:
-        experiment = _experiment(case.kind, NUMBERS_ONLY)
         build, _ = ENSEMBLES[case.row]
-        yield _pipeline(experiment, build(experiment, case.kind))
+        yield build(experiment, case.kind)
 
 
 @functools.cache
