@@ -91,6 +91,7 @@ class Settings(BaseSettings):
             signed its verification. In the variable: 32 bytes each in base64, or the files that
             hold them (`make key`), with commas between.
         watch_seconds: how often to look whether `lock_file` names another version; 0: never.
+        pull_seconds: how long pulling a version may take in all.
         max_bytes: largest CSV or Parquet body.
         max_json_bytes: largest JSON body.
         max_rows: most rows in one request.
@@ -133,6 +134,7 @@ class Settings(BaseSettings):
     model_cache: Path = Path(".local/models")
     trusted_keys: Annotated[tuple[bytes, ...], NoDecode] = ()
     watch_seconds: Annotated[float, Field(ge=0)] = 0
+    pull_seconds: Annotated[float, Field(gt=0)] = 600
 
     max_bytes: Positive = Limits.max_bytes
     max_json_bytes: Positive = 8 * 1024**2

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from app.settings import Settings
 from tests.app.conftest import EXAMPLE, lock, publish, regression_answer, serve, write_model
+from tests.waiting import wait_for
 
 KEY = {"X-API-Key": "a key"}
 
@@ -38,13 +39,6 @@ def predict(client: httpx.Client) -> tuple[str, float]:
     body = reply.json()
     assert reply.headers["x-model-version"] == body["model"]["version"]
     return body["model"]["version"], body["predictions"][0]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_reload_takes_the_locked_version_over_and_back(
