@@ -6,10 +6,12 @@ directory is an object too, a JSON list of its files whose md5 ends in `.dir`.
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 # Kept inside a version's folder: the directory object, whose md5 is the version.
 LISTING = ".dir"
+VERIFICATIONS = "verifications"  # what belongs to a version beside its folder
+LEFT_OVER = re.compile(r"\.(discarded|[0-9a-f]{32})\.\w+", re.ASCII)
+LEFT_OVER_SECONDS = 86_400  # a killed server leaves half a version behind; no pull takes so long
 PIECE = 65_536  # bytes of an object that are read in one go
 VERSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
@@ -153,6 +158,36 @@ def place(pulled: Path, settings: "Settings") -> Path:
     except OSError:
         verify(folder)  # another process was faster
     return folder
+
+
+def prune(used: Sequence[str], settings: "Settings") -> list[str]:
+    """Remove the versions from the cache that were used least lately, and what pulls left behind.
+
+    Args:
+        used: those in use: the latest first. They stay.
+        settings: say how many stay in all.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        OSError: the cache cannot be changed.
+    """
+    cache = settings.model_cache
+    os.utime(cache / used[0])
+    left_over = time.time() - LEFT_OVER_SECONDS
+    folders = [folder for folder in cache.iterdir() if folder.is_dir()]
+    for folder in folders:
+        if LEFT_OVER.fullmatch(folder.name) and folder.stat().st_mtime < left_over:
+            shutil.rmtree(folder)
+    versions = [folder for folder in folders if VERSION.fullmatch(folder.name)]
+    versions.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    keep = {*used, *(folder.name for folder in versions[: settings.keep_versions])}
+    removed = [folder for folder in versions if folder.name not in keep]
+    for folder in removed:
+        _discard(folder)
+        shutil.rmtree(cache / VERIFICATIONS / folder.name, ignore_errors=True)
+    return [folder.name for folder in removed]
 
 
 def verify(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.model.store import LISTING, MissingError, Remote
+from app.model.store import LISTING, VERIFICATIONS, MissingError, Remote
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -63,7 +63,7 @@ class Verification(BaseModel):
 
 def places(version: str, key: bytes) -> tuple[str, str]:
     """Where a signer's verification of a version and its signature lie, below the remote."""
-    stem = f"verifications/{version}/{key.hex()}"
+    stem = f"{VERIFICATIONS}/{version}/{key.hex()}"
     return f"{stem}.json", f"{stem}.sig"
 
 

@@ -12,7 +12,7 @@ from app.errors import Problem
 from app.model.manifest import Manifest
 from app.model.model import Model
 from app.model.pull import Puller
-from app.model.store import StoreError, cached, locked_version
+from app.model.store import StoreError, cached, locked_version, prune
 from app.model.verification import is_kept
 from app.operations import log, memory, metrics
 from app.settings import Settings
@@ -29,7 +29,8 @@ class ModelInService:
     """Holds the current model; requests take it once and keep it to their end.
 
     Each worker has its own. A reload reaches one of them, which leaves a mark in the model
-    cache; the others see it and do the same.
+    cache, and in the folder that the workers of one server share; the others see either and do
+    the same.
 
     Attributes:
         current: the model; None until one could be loaded.
@@ -46,7 +47,8 @@ class ModelInService:
         self._updating = asyncio.Lock()
         self._activity = "It is being loaded."
         self._pulls_or_tried, self._tried = asyncio.Event(), asyncio.Event()
-        self._mark: Path = settings.model_cache / ".reload"
+        folders = (settings.model_cache, metrics.shared_folder())
+        self._marks = [folder / ".reload" for folder in folders if folder is not None]
 
     def none_yet(self) -> Problem:
         """Say that there is no model, and why."""
@@ -62,7 +64,7 @@ class ModelInService:
         """Update this worker and tell the others; see `update`."""
         changed = await self.update()
         if self.failure is None:
-            await asyncio.to_thread(self._mark.touch)
+            await asyncio.to_thread(self._tell_others)
         return changed
 
     async def update(self) -> bool:
@@ -89,6 +91,7 @@ class ModelInService:
         gc.collect()
         gc.freeze()
         memory.release()
+        await asyncio.to_thread(self._prune, model, previous)
         metrics.model_taken_over(model, previous)
         log.write("model", name=model.interface.name, version=model.version)
         return True
@@ -105,7 +108,7 @@ class ModelInService:
 
     async def watch(self) -> None:
         """Update now, then whenever another worker did, at the interval, or to get started."""
-        mark = self._mark_time()
+        mark = self._mark_times()
         await self.update()
         self._pulls_or_tried.set()
         self._tried.set()
@@ -114,17 +117,21 @@ class ModelInService:
             await asyncio.sleep(FOLLOW_SECONDS)
             interval = RETRY_SECONDS if self.current is None else self._settings.watch_seconds
             is_due = interval and time.monotonic() - updated >= interval
-            latest_mark = self._mark_time()
+            latest_mark = self._mark_times()
             if is_due or latest_mark != mark:
                 mark = latest_mark
                 await self.update()
                 updated = time.monotonic()
 
-    def _mark_time(self) -> int:
-        try:
-            return self._mark.stat().st_mtime_ns
-        except FileNotFoundError:
-            return 0
+    def _tell_others(self) -> None:
+        for mark in self._marks:
+            try:
+                mark.touch()
+            except OSError as error:  # a cache may be read-only; the update is done all the same
+                log.write("reload-not-told", mark=str(mark), error=str(error))
+
+    def _mark_times(self) -> list[int]:
+        return [mark.stat().st_mtime_ns if mark.exists() else 0 for mark in self._marks]
 
     async def _load(self) -> tuple[Model, Manifest] | None:
         """Find the locked version, bring it here, open and test it; None where it is current."""
@@ -155,6 +162,17 @@ class ModelInService:
         model, manifest = Model.load(folder, self._settings.cores), Manifest.read(folder)
         model.self_test(manifest.example, manifest.parity.tolerance)
         return model, manifest
+
+    def _prune(self, current: Model, previous: Model | None) -> None:
+        """Remove versions from the cache that were not served for long."""
+        used = [current.version, *([previous.version] if previous else [])]
+        try:
+            removed = prune(used, self._settings)
+        except OSError as error:  # a cache may be read-only, or another server is at it, too
+            log.write("cache-not-pruned", error=str(error))
+        else:
+            if removed:
+                log.write("cache-pruned", versions=removed)
 
     def _failed(self, error: Exception) -> None:
         detail = str(error) or type(error).__name__
