@@ -31,9 +31,13 @@ def main() -> None:
     if settings.workers == 1:
         run(settings)
         return
-    # The workers add their metrics up in files there; the variable must be set before
-    # prometheus_client is imported.
-    with tempfile.TemporaryDirectory(prefix="serve-metrics-") as folder:
+    # The workers add their metrics up in files there, and tell each other of reloads. The
+    # variable must be set before prometheus_client is imported.
+    try:
+        shared = tempfile.TemporaryDirectory(prefix="serve-workers-")
+    except OSError as error:
+        sys.exit(f"Workers need a folder for temporary files: {error}. Set TMPDIR to another one.")
+    with shared as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         run(settings)
 

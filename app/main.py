@@ -6,6 +6,7 @@ $ python -m app
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -42,10 +43,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application; the settings are read when it starts."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         app.state.service = Service(settings or read_settings())
         async with app.state.service.running():
-            yield
+            # Connections call it when the server ends, before that waits for their requests.
+            yield {"stop": app.state.service.in_service.stop}
 
     app = FastAPI(
         title="Predictions",

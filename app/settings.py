@@ -87,10 +87,13 @@ class Settings(BaseSettings):
         lock_stage: the stage in it that writes the model folder.
         lock_path: the model folder, as that stage's output is named.
         model_cache: folder that keeps the versions pulled so far.
+        keep_versions: how many versions stay there, those served last; the current and the
+            previous one always do.
         trusted_keys: when set, a version is taken over only if one of these Ed25519 keys has
             signed its verification. In the variable: 32 bytes each in base64, or the files that
             hold them (`make key`), with commas between.
         watch_seconds: how often to look whether `lock_file` names another version; 0: never.
+        pull_seconds: how long pulling a version may take in all.
         max_bytes: largest CSV or Parquet body.
         max_json_bytes: largest JSON body.
         max_rows: most rows in one request.
@@ -131,8 +134,10 @@ class Settings(BaseSettings):
     lock_stage: str = "deploy"
     lock_path: str = "model/serving"
     model_cache: Path = Path(".local/models")
+    keep_versions: Positive = 5
     trusted_keys: Annotated[tuple[bytes, ...], NoDecode] = ()
     watch_seconds: Annotated[float, Field(ge=0)] = 0
+    pull_seconds: Annotated[float, Field(gt=0)] = 600
 
     max_bytes: Positive = Limits.max_bytes
     max_json_bytes: Positive = 8 * 1024**2

@@ -108,6 +108,12 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
         super().timeout_keep_alive_handler()
 
+    def shutdown(self) -> None:
+        """The server ends: no request may wait for a pull any more."""
+        if stop := self.app_state.get("stop"):
+            stop()
+        super().shutdown()
+
     def _is_idle(self) -> bool:
         """Whether every request so far is answered."""
         return self.cycle is None or self.cycle.response_complete

@@ -44,13 +44,15 @@ class Service:
         """Load the model and keep it up to date, until the end."""
         memory.limit_arenas()
         log.on_dropped(metrics.DROPPED.inc)
-        await self.in_service.update()
         self.background.start("watch", self.in_service.watch)
+        # A model that is here answers the first request; a long pull goes on behind the port.
+        await self.in_service.start()
         warming_up = asyncio.create_task(self._warm_up())
         try:
             yield
         finally:
             warming_up.cancel()
+            self.in_service.stop()
             await self.background.stop()
             self.threads.shutdown()
             log.flush()

@@ -6,9 +6,12 @@ directory is an object too, a JSON list of its files whose md5 ends in `.dir`.
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 # Kept inside a version's folder: the directory object, whose md5 is the version.
 LISTING = ".dir"
+VERIFICATIONS = "verifications"  # what belongs to a version beside its folder
+LEFT_OVER = re.compile(r"\.(discarded|[0-9a-f]{32})\.\w+", re.ASCII)
+LEFT_OVER_SECONDS = 86_400  # a killed server leaves half a version behind; no pull takes so long
+PIECE = 65_536  # bytes of an object that are read in one go
 VERSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -99,26 +106,88 @@ def fetch(version: str, settings: "Settings") -> Path:
     Raises:
         StoreError: S3 does not give it, or gives something else.
     """
-    folder = settings.model_cache / version
-    if folder.exists():
-        try:
-            verify(folder)
-        except StoreError:
-            _discard(folder)
-        else:
-            return folder
-    settings.model_cache.mkdir(parents=True, exist_ok=True)
-    # Pulled beside its place, then moved: no one ever sees half a version.
-    pulled = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=settings.model_cache))
+    if (folder := cached(version, settings)) is not None:
+        return folder
+    work = workplace(version, settings)
     try:
-        _pull(version, pulled, settings)
-        try:
-            pulled.rename(folder)
-        except OSError:
-            verify(folder)  # another process was faster
+        return place(download(version, work, Remote(settings)), settings)
     finally:
-        shutil.rmtree(pulled, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def cached(version: str, settings: "Settings") -> Path | None:
+    """Give a version's folder, verified, if the cache holds it unchanged."""
+    folder = settings.model_cache / version
+    try:
+        verify(folder)
+    except StoreError:
+        return None
     return folder
+
+
+def workplace(version: str, settings: "Settings") -> Path:
+    """Make a folder for a version that is being pulled: no one ever sees half a version."""
+    settings.model_cache.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f".{version}.", dir=settings.model_cache))
+
+
+def download(version: str, work: Path, remote: "Remote") -> Path:
+    """Write a version's verified files to a folder of its name in `work`, and give that.
+
+    Raises:
+        StoreError: S3 does not give it, or gives something else.
+    """
+    folder = work / version
+    folder.mkdir()
+    listing = remote.read(version, ".dir")
+    (folder / LISTING).write_bytes(listing)
+    for relpath, md5 in _entries(listing, version):
+        target = folder / relpath
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(remote.read(md5))
+    return folder
+
+
+def place(pulled: Path, settings: "Settings") -> Path:
+    """Move a version that was pulled into the cache, in place of one that is damaged."""
+    folder = settings.model_cache / pulled.name
+    if folder.exists() and cached(pulled.name, settings) is None:
+        _discard(folder)
+    try:
+        pulled.rename(folder)
+    except OSError:
+        verify(folder)  # another process was faster
+    return folder
+
+
+def prune(used: Sequence[str], settings: "Settings") -> list[str]:
+    """Remove the versions from the cache that were used least lately, and what pulls left behind.
+
+    Args:
+        used: those in use: the latest first. They stay.
+        settings: say how many stay in all.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        OSError: the cache cannot be changed.
+    """
+    cache = settings.model_cache
+    os.utime(cache / used[0])
+    left_over = time.time() - LEFT_OVER_SECONDS
+    folders = [folder for folder in cache.iterdir() if folder.is_dir()]
+    for folder in folders:
+        if LEFT_OVER.fullmatch(folder.name) and folder.stat().st_mtime < left_over:
+            shutil.rmtree(folder)
+    versions = [folder for folder in folders if VERSION.fullmatch(folder.name)]
+    versions.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    keep = {*used, *(folder.name for folder in versions[: settings.keep_versions])}
+    removed = [folder for folder in versions if folder.name not in keep]
+    for folder in removed:
+        _discard(folder)
+        shutil.rmtree(cache / VERIFICATIONS / folder.name, ignore_errors=True)
+    return [folder.name for folder in removed]
 
 
 def verify(folder: Path) -> None:
@@ -140,16 +209,6 @@ def _discard(folder: Path) -> None:
     discarded = Path(tempfile.mkdtemp(prefix=".discarded.", dir=folder.parent))
     folder.rename(discarded / folder.name)
     shutil.rmtree(discarded)
-
-
-def _pull(version: str, folder: Path, settings: "Settings") -> None:
-    remote = Remote(settings)
-    listing = remote.read(version, ".dir")
-    (folder / LISTING).write_bytes(listing)
-    for relpath, md5 in _entries(listing, version):
-        target = folder / relpath
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(remote.read(md5))
 
 
 def _entries(listing: bytes, version: str) -> list[tuple[PurePosixPath, str]]:
@@ -176,9 +235,14 @@ def _check(content: bytes, md5: str, name: str) -> None:
 
 
 class Remote:
-    """A DVC remote in S3."""
+    """A DVC remote in S3.
 
-    def __init__(self, settings: "Settings") -> None:
+    Args:
+        settings: say where it is, and with which key.
+        progress: called for every piece of an object that came.
+    """
+
+    def __init__(self, settings: "Settings", progress: Callable[[], object] = lambda: None) -> None:
         # A third of a second that a server with the model on disk does not spend.
         from app.storage.s3 import client
 
@@ -186,6 +250,7 @@ class Remote:
         self._bucket, _, self._prefix = self._url.removeprefix("s3://").partition("/")
         self._endpoint = settings.aws_endpoint_url or "Amazon S3"
         self._client: Any = client(settings)
+        self._progress = progress
 
     def read(self, md5: str, suffix: str = "") -> bytes:
         """Read and verify one of DVC's objects."""
@@ -213,7 +278,11 @@ class Remote:
         where = f"{self._url}/{key} at {self._endpoint}"
         try:
             body = self._client.get_object(Bucket=self._bucket, Key=self._full(key))["Body"]
-            return bytes(body.read())
+            content = bytearray()
+            for piece in body.iter_chunks(PIECE):
+                content += piece
+                self._progress()
+            return bytes(content)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")

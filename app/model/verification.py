@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.model.store import LISTING, MissingError, Remote
+from app.model.store import LISTING, VERIFICATIONS, MissingError, Remote
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -63,7 +63,7 @@ class Verification(BaseModel):
 
 def places(version: str, key: bytes) -> tuple[str, str]:
     """Where a signer's verification of a version and its signature lie, below the remote."""
-    stem = f"verifications/{version}/{key.hex()}"
+    stem = f"{VERIFICATIONS}/{version}/{key.hex()}"
     return f"{stem}.json", f"{stem}.sig"
 
 
@@ -97,18 +97,38 @@ def require(folder: Path, settings: "Settings") -> None:
     )
 
 
-def _signed(version: str, key: bytes, settings: "Settings") -> Verification:
-    paths = places(version, key)
-    kept = [settings.model_cache / path for path in paths]
-    if all(file.exists() for file in kept):
+def is_kept(folder: Path, settings: "Settings") -> bool:
+    """Whether the model cache holds what `require` asks for; S3 is not asked."""
+    for key in settings.trusted_keys:
         try:
-            return check(version, key, *(file.read_bytes() for file in kept))
+            said = _kept(folder.name, key, settings)
+            if said is not None:
+                _check_files(folder, said)
+                return True
         except VerificationError:
-            pass  # damaged on this disk, or signed anew: S3 decides
+            continue  # damaged on this disk, or signed anew: S3 decides
+    return False
+
+
+def _kept(version: str, key: bytes, settings: "Settings") -> Verification | None:
+    kept = [settings.model_cache / path for path in places(version, key)]
+    if not all(file.exists() for file in kept):
+        return None
+    return check(version, key, *(file.read_bytes() for file in kept))
+
+
+def _signed(version: str, key: bytes, settings: "Settings") -> Verification:
+    try:
+        if said := _kept(version, key, settings):
+            return said
+    except VerificationError:
+        pass  # damaged on this disk, or signed anew: S3 decides
     remote = Remote(settings)
+    paths = places(version, key)
     contents = [remote.get(path) for path in paths]
     said = check(version, key, *contents)
-    for file, content in zip(kept, contents, strict=True):
+    for path, content in zip(paths, contents, strict=True):
+        file = settings.model_cache / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     return said

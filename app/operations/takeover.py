@@ -1,6 +1,7 @@
 """The model in service, and its replacement by the version that `dvc.lock` names."""
 
 import asyncio
+import contextlib
 import gc
 import time
 from datetime import UTC, datetime
@@ -10,13 +11,16 @@ from typing import Any
 from app.errors import Problem
 from app.model.manifest import Manifest
 from app.model.model import Model
-from app.model.store import fetch, locked_version
-from app.model.verification import require
+from app.model.pull import Puller
+from app.model.store import StoreError, cached, locked_version, prune
+from app.model.verification import is_kept
 from app.operations import log, memory, metrics
 from app.settings import Settings
 
 # Without a model the service has nothing to do but to look for one.
 RETRY_SECONDS = 5.0
+# How long the start of the server waits for S3; the pull goes on after that.
+PULL_PATIENCE_SECONDS = 3.0
 # How soon a worker follows another one's `/reload`.
 FOLLOW_SECONDS = 0.5
 
@@ -25,7 +29,8 @@ class ModelInService:
     """Holds the current model; requests take it once and keep it to their end.
 
     Each worker has its own. A reload reaches one of them, which leaves a mark in the model
-    cache; the others see it and do the same.
+    cache, and in the folder that the workers of one server share; the others see either and do
+    the same.
 
     Attributes:
         current: the model; None until one could be loaded.
@@ -38,12 +43,16 @@ class ModelInService:
         self.manifest: Manifest | None = None
         self.failure: dict[str, Any] | None = None
         self._settings = settings
+        self._puller = Puller(settings)
         self._updating = asyncio.Lock()
-        self._mark: Path = settings.model_cache / ".reload"
+        self._activity = "It is being loaded."
+        self._pulls_or_tried, self._tried = asyncio.Event(), asyncio.Event()
+        folders = (settings.model_cache, metrics.shared_folder())
+        self._marks = [folder / ".reload" for folder in folders if folder is not None]
 
     def none_yet(self) -> Problem:
         """Say that there is no model, and why."""
-        reason = self.failure["detail"] if self.failure else "It is being loaded."
+        reason = self.failure["detail"] if self.failure else self._activity
         return Problem(
             "not-ready",
             f"No model is in service. {reason}",
@@ -55,7 +64,7 @@ class ModelInService:
         """Update this worker and tell the others; see `update`."""
         changed = await self.update()
         if self.failure is None:
-            await asyncio.to_thread(self._mark.touch)
+            await asyncio.to_thread(self._tell_others)
         return changed
 
     async def update(self) -> bool:
@@ -67,7 +76,7 @@ class ModelInService:
         """
         async with self._updating:
             try:
-                loaded = await asyncio.to_thread(self._load)
+                loaded = await self._load()
             except Exception as error:
                 # Whatever it was, the old model must stay in service: every error is caught here.
                 self._failed(error)
@@ -82,42 +91,88 @@ class ModelInService:
         gc.collect()
         gc.freeze()
         memory.release()
+        await asyncio.to_thread(self._prune, model, previous)
         metrics.model_taken_over(model, previous)
         log.write("model", name=model.interface.name, version=model.version)
         return True
 
+    async def start(self) -> None:
+        """Wait until `watch` took the first version over or refused it, but not long for S3."""
+        await self._pulls_or_tried.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._tried.wait(), PULL_PATIENCE_SECONDS)
+
+    def stop(self) -> None:
+        """Pull nothing any more: the server ends."""
+        self._puller.stop()
+
     async def watch(self) -> None:
-        """Update whenever another worker did, at the configured interval, or to get started."""
-        mark = self._mark_time()
+        """Update now, then whenever another worker did, at the interval, or to get started."""
+        mark = self._mark_times()
+        await self.update()
+        self._pulls_or_tried.set()
+        self._tried.set()
         updated = time.monotonic()
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
             interval = RETRY_SECONDS if self.current is None else self._settings.watch_seconds
             is_due = interval and time.monotonic() - updated >= interval
-            latest_mark = self._mark_time()
+            latest_mark = self._mark_times()
             if is_due or latest_mark != mark:
                 mark = latest_mark
                 await self.update()
                 updated = time.monotonic()
 
-    def _mark_time(self) -> int:
-        try:
-            return self._mark.stat().st_mtime_ns
-        except FileNotFoundError:
-            return 0
+    def _tell_others(self) -> None:
+        for mark in self._marks:
+            try:
+                mark.touch()
+            except OSError as error:  # a cache may be read-only; the update is done all the same
+                log.write("reload-not-told", mark=str(mark), error=str(error))
 
-    def _load(self) -> tuple[Model, Manifest] | None:
-        """Find the locked version, fetch, verify, open and test it; None where it is current."""
+    def _mark_times(self) -> list[int]:
+        return [mark.stat().st_mtime_ns if mark.exists() else 0 for mark in self._marks]
+
+    async def _load(self) -> tuple[Model, Manifest] | None:
+        """Find the locked version, bring it here, open and test it; None where it is current."""
         settings = self._settings
-        version = locked_version(settings.lock_file, settings.lock_stage, settings.lock_path)
+        version = await asyncio.to_thread(
+            locked_version, settings.lock_file, settings.lock_stage, settings.lock_path
+        )
         if self.current is not None and self.current.version == version:
             return None
-        folder = fetch(version, settings)
-        if settings.trusted_keys:
-            require(folder, settings)
-        model, manifest = Model.load(folder, settings.cores), Manifest.read(folder)
+        folder = await asyncio.to_thread(self._kept, version)
+        if folder is None:
+            self._activity = f"Version {version} is being pulled from {settings.remote}."
+            self._pulls_or_tried.set()
+            await self._puller.pull(version)
+            folder = await asyncio.to_thread(self._kept, version)
+        if folder is None:
+            raise StoreError(f"Version {version} was pulled, and changed or removed at once.")
+        return await asyncio.to_thread(self._open, folder)
+
+    def _kept(self, version: str) -> Path | None:
+        """Give a version's folder, verified, and signed where that is asked for; no S3."""
+        folder = cached(version, self._settings)
+        if folder and self._settings.trusted_keys and not is_kept(folder, self._settings):
+            return None
+        return folder
+
+    def _open(self, folder: Path) -> tuple[Model, Manifest]:
+        model, manifest = Model.load(folder, self._settings.cores), Manifest.read(folder)
         model.self_test(manifest.example, manifest.parity.tolerance)
         return model, manifest
+
+    def _prune(self, current: Model, previous: Model | None) -> None:
+        """Remove versions from the cache that were not served for long."""
+        used = [current.version, *([previous.version] if previous else [])]
+        try:
+            removed = prune(used, self._settings)
+        except OSError as error:  # a cache may be read-only, or another server is at it, too
+            log.write("cache-not-pruned", error=str(error))
+        else:
+            if removed:
+                log.write("cache-pruned", versions=removed)
 
     def _failed(self, error: Exception) -> None:
         detail = str(error) or type(error).__name__

@@ -15,6 +15,7 @@ from app.model.verification import Verification, VerificationError, places, requ
 from app.settings import Settings
 from tests.app.conftest import IsolatedSettings, publish, serve, write_model
 from tests.conftest import S3
+from tests.waiting import wait_for
 
 FILES = {"model.onnx": b"a graph", "manifest.json": b"{}"}
 VERSION = "5" * 32
@@ -164,6 +165,7 @@ def test_a_server_goes_on_with_the_old_version_until_the_new_one_is_verified(
     old = publish(folders[0], settings.model_cache, settings.lock_file)
     sign(settings, old, sha256=sha256(settings.model_cache / old))
     with serve(settings) as client:
+        wait_for(lambda: client.get("/ready").status_code == 200)  # the signature is in S3 alone
         assert client.get("/model").json()["version"] == old
         new = publish(folders[1], settings.model_cache, settings.lock_file)
         reply = client.post("/reload", headers={"X-API-Key": "a key"})

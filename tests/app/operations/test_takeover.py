@@ -1,5 +1,6 @@
 """Versions: taking one over, keeping the old one, going back."""
 
+import os
 import shutil
 import threading
 import time
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from app.settings import Settings
 from tests.app.conftest import EXAMPLE, lock, publish, regression_answer, serve, write_model
+from tests.waiting import wait_for
 
 KEY = {"X-API-Key": "a key"}
 
@@ -38,13 +40,6 @@ def predict(client: httpx.Client) -> tuple[str, float]:
     body = reply.json()
     assert reply.headers["x-model-version"] == body["model"]["version"]
     return body["model"]["version"], body["predictions"][0]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_reload_takes_the_locked_version_over_and_back(
@@ -177,3 +172,47 @@ def test_without_a_model_the_service_says_so_until_there_is_one(
         assert client.get("/openapi.json").status_code == 200
         publish(write_model(tmp_path / "model"), settings.model_cache, settings.lock_file)
         wait_for(lambda: client.get("/ready").status_code == 200)
+
+
+def test_cache_keeps_the_versions_that_were_served_last(guarded: Settings, tmp_path: Path) -> None:
+    settings = guarded.model_copy(update={"keep_versions": 3})
+    versions = []
+    for shift in range(6):
+        folder = write_model(tmp_path / f"model{shift}", shift=shift)
+        versions.append(publish(folder, settings.model_cache, settings.lock_file))
+    oldest, *others = versions
+    for age, version in enumerate(versions):
+        os.utime(settings.model_cache / version, (age, age))
+    lock(oldest, settings.lock_file)
+    (settings.model_cache / "mine").mkdir()
+    left = settings.model_cache / f".{oldest}.abc"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    with serve(settings) as client:
+        # Used now, so it is the newest; the two pulled last stay beside it.
+        assert cached_versions(settings) == {oldest, *others[-2:]}
+        lock(others[-1], settings.lock_file)
+        client.post("/reload", headers=KEY)
+        assert cached_versions(settings) == {oldest, *others[-2:]}
+    assert {path.name for path in settings.model_cache.iterdir()} == {
+        *cached_versions(settings),
+        "mine",
+        ".reload",
+    }
+
+
+def test_current_and_previous_version_stay_in_any_case(
+    guarded: Settings, versions: dict[str, float]
+) -> None:
+    first, second = versions
+    settings = guarded.model_copy(update={"keep_versions": 1})
+    with serve(settings) as client:
+        assert cached_versions(settings) == {first}
+        publish(settings.lock_file.parent / "model1.0", settings.model_cache, settings.lock_file)
+        client.post("/reload", headers=KEY)
+        assert predict(client)[0] == second
+        assert cached_versions(settings) == {first, second}
+
+
+def cached_versions(settings: Settings) -> set[str]:
+    return {path.name for path in settings.model_cache.iterdir() if len(path.name) == 32}
