@@ -22,6 +22,7 @@ from stages.evaluation.plot_tables import validation, write_tables
 from stages.evaluation.report import Report, holdout_report
 from stages.files import (
     CANDIDATE,
+    FOLDS,
     LEADERBOARD,
     METRICS,
     PIPELINE,
@@ -68,7 +69,13 @@ def main() -> None:
     with one_thread():
         try:
             report, tables = holdout_report(
-                pipeline, train, test, schema, params.evaluate.gate, params.base.seed
+                pipeline,
+                train,
+                test,
+                pd.read_csv(FOLDS),
+                schema,
+                params.evaluate.gate,
+                params.base.seed,
             )
         except ValueError as error:
             sys.exit(f"evaluate: {error}")

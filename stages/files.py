@@ -19,6 +19,7 @@ SCHEMA = PREPARED / "schema.json"
 CANDIDATE = Path("model/candidate")
 PIPELINE = CANDIDATE / "pipeline.pkl"
 LEADERBOARD = CANDIDATE / "leaderboard.csv"
+FOLDS = CANDIDATE / "folds.csv"
 
 METRICS = Path("reports/metrics.json")
 PLOTS = Path("reports/plots")

@@ -3,7 +3,8 @@
 $ python -m stages train
 
 Reads prepared/; writes model/candidate/pipeline.pkl (preprocessing and estimator, fitted on the
-training rows) and model/candidate/leaderboard.csv (fold means and deviations).
+training rows), model/candidate/leaderboard.csv (fold means and deviations) and
+model/candidate/folds.csv (what the candidate answered in its folds, row by row).
 """
 
 import sys
@@ -15,6 +16,7 @@ from stages.arithmetic import launch
 from stages.deployment.note import page, title
 from stages.files import (
     CANDIDATE,
+    FOLDS,
     LEADERBOARD,
     PIPELINE,
     PREPARED,
@@ -27,6 +29,7 @@ from stages.files import (
 from stages.params import Params, read
 from stages.schema import Schema, read_prepared
 from stages.tracking import CANDIDATE_TAG, NOTE_TAG, STAGES_TAG, Tracking, flat, lineage_tags
+from stages.training.answers import fold_answers
 from stages.training.experiment import save, start
 from stages.training.logger import PyCaretLogger
 from stages.training.search import search
@@ -57,6 +60,7 @@ def main() -> None:
             sys.exit(f"train: {error}")
     save(experiment, result.pipeline, PIPELINE)
     write_table(LEADERBOARD, result.leaderboard)
+    write_table(FOLDS, fold_answers(result.trial.folds, train.index))
     end_run(tracking, run, result.leaderboard, title(result.pipeline.steps[-1][1]))
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from app.model.manifest import Task
 from stages.evaluation.baselines import baselines
 from stages.evaluation.bootstrap import bootstrap, interval
-from stages.evaluation.conformal import first_half, prediction_interval
+from stages.evaluation.conformal import prediction_interval
 from stages.evaluation.gate import better, kept, refuse_unmeasured
 from stages.evaluation.importance import importance
 from stages.evaluation.metrics import METRICS, Outcome, predictions, score, weighted
@@ -27,6 +27,7 @@ def holdout_report(
     pipeline: Any,
     train: pd.DataFrame,
     test: pd.DataFrame,
+    folds: pd.DataFrame,
     schema: Schema,
     gate: Gate,
     seed: int,
@@ -37,6 +38,8 @@ def holdout_report(
         pipeline: the candidate, fitted on the training rows.
         train: prepared training rows, for the baselines.
         test: prepared holdout rows.
+        folds: what the candidate answered in the folds of `train`: `row` (in the raw table) and
+            `prediction`, of the rows that were answered.
         schema: the tables' schema.
         gate: the block `evaluate.gate`, whose metric tells the candidate from the baselines.
         seed: of the baselines and of every draw.
@@ -72,8 +75,11 @@ def holdout_report(
         report["worst_slice"] = {"loss": float(worst["error"])}
         report["worst_slice"] |= {key: float(worst[key]) for key in ("ratio", "rows")}
     if schema.task == "regression":
-        first = first_half(units, seed=None if schema.strategy == "time" else seed)
-        report["prediction_interval"] = prediction_interval(actual, predicted, first)
+        known = train.loc[folds["row"], schema.target].to_numpy()
+        answers = folds["prediction"].to_numpy()
+        report["prediction_interval"] = prediction_interval(
+            np.abs(known - answers), answers, np.abs(actual - predicted), predicted, units
+        )
         tables["residuals"] = residuals(actual[sample], predicted[sample])
     else:
         tables["labels"] = labels(actual, predicted, schema)

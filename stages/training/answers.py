@@ -46,6 +46,25 @@ def answer(estimator: Any, X: pd.DataFrame, **options: Any) -> Answers:
     return said
 
 
+def fold_answers(folds: Sequence[Fold], rows: pd.Index) -> pd.DataFrame:
+    """The answers of all folds as one table, by row.
+
+    Args:
+        folds: of one estimator.
+        rows: the number in the raw table of each training row.
+
+    Returns:
+        `row`, `fold` (from 0) and `prediction`, of the rows that a fold answered.
+    """
+    parts = [
+        pd.DataFrame(
+            {"row": rows[fold.rows], "fold": number, "prediction": fold.answers["predict"]}
+        )
+        for number, fold in enumerate(folds)
+    ]
+    return pd.concat(parts).sort_values(["row", "fold"], ignore_index=True)
+
+
 def blended(members: Sequence[Answers], weights: Sequence[float] | np.ndarray | None) -> Answers:
     """What scikit-learn's `VotingRegressor` or soft `VotingClassifier` makes of its members.
 

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -66,10 +67,19 @@ def fitted(train: pd.DataFrame, known: Schema) -> Pipeline:
     return make_pipeline(encode, linear).fit(model_frame(train, known), encode_target(train, known))
 
 
+def answered(train: pd.DataFrame, known: Schema) -> pd.DataFrame:
+    """What five folds answer."""
+    X, y = model_frame(train, known), encode_target(train, known)
+    predictions = cross_val_predict(fitted(train, known), X, y)
+    return pd.DataFrame({"row": train.index, "prediction": predictions})
+
+
 @pytest.mark.parametrize("classes", [(), CLASSES[:2], CLASSES])
 def test_a_report_holds_finite_numbers_that_agree(classes: tuple[str, ...]) -> None:
     known, (train, test) = schema(classes), rows(classes)
-    report, tables = holdout_report(fitted(train, known), train, test, known, gate(known), seed=1)
+    report, tables = holdout_report(
+        fitted(train, known), train, test, answered(train, known), known, gate(known), seed=1
+    )
     numbers = flat(report)
     assert all(isinstance(value, int | float) and np.isfinite(value) for value in numbers.values())
     assert set(report["interval"]) == set(report["model"])
@@ -90,7 +100,9 @@ def test_a_report_holds_finite_numbers_that_agree(classes: tuple[str, ...]) -> N
 
 def test_a_regression_tells_its_interval_and_its_worst_town() -> None:
     known, (train, test) = schema(), rows()
-    report, tables = holdout_report(fitted(train, known), train, test, known, gate(known), seed=1)
+    report, tables = holdout_report(
+        fitted(train, known), train, test, answered(train, known), known, gate(known), seed=1
+    )
     assert report["prediction_interval"]["coverage"] == pytest.approx(0.9, abs=0.1)
     assert report["prediction_interval"]["half_width"] > report["model"]["mae"]
     assert tables["slices"]["slice"].iloc[0] == "town = Ulm"
@@ -103,7 +115,9 @@ def test_a_regression_tells_its_interval_and_its_worst_town() -> None:
 
 def test_a_classification_tells_labels_and_calibration() -> None:
     known, (train, test) = schema(CLASSES), rows(CLASSES)
-    report, tables = holdout_report(fitted(train, known), train, test, known, gate(known), seed=1)
+    report, tables = holdout_report(
+        fitted(train, known), train, test, answered(train, known), known, gate(known), seed=1
+    )
     right = (tables["labels"]["actual"] == tables["labels"]["predicted"]).mean()
     assert right == pytest.approx(report["model"]["accuracy"])
     assert tables["calibration"]["rows"].sum() == 120
@@ -113,7 +127,9 @@ def test_a_classification_tells_labels_and_calibration() -> None:
 def test_two_judgements_are_the_same() -> None:
     known, (train, test) = schema(CLASSES), rows(CLASSES)
     (one, tables), (other, again) = (
-        holdout_report(fitted(train, known), train, test, known, gate(known), seed=1)
+        holdout_report(
+            fitted(train, known), train, test, answered(train, known), known, gate(known), seed=1
+        )
         for _ in range(2)
     )
     assert one == other
@@ -125,7 +141,9 @@ def test_the_same_model_as_a_baseline_is_no_gain_on_any_resample() -> None:
     known, (train, test) = schema(CLASSES[:2]), rows(CLASSES[:2])
     linear = baselines("classification", seed=1)["linear"]
     linear.fit(model_frame(train, known), encode_target(train, known))
-    report, _ = holdout_report(linear, train, test, known, gate(known), seed=1)
+    report, _ = holdout_report(
+        linear, train, test, answered(train, known), known, gate(known), seed=1
+    )
     assert report["gain"]["linear"] == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
@@ -133,7 +151,9 @@ def test_a_metric_of_another_task_is_named() -> None:
     known, (train, test) = schema(), rows()
     wrong = Gate(metric="accuracy", limit=0.5, beat_baseline=False)
     with pytest.raises(ValueError, match="'accuracy' is not measured here"):
-        holdout_report(fitted(train, known), train, test, known, wrong, seed=1)
+        holdout_report(
+            fitted(train, known), train, test, answered(train, known), known, wrong, seed=1
+        )
 
 
 def test_groups_are_drawn_whole() -> None:

@@ -5,7 +5,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
-from stages.training.answers import Fold, cost, greedy, select
+from stages.training.answers import Fold, cost, fold_answers, greedy, select
 
 GENERATOR = np.random.default_rng(0)
 
@@ -55,3 +55,16 @@ def test_a_linear_model_is_cheapest_and_neighbours_are_dearest(order: int) -> No
     estimators = [Ridge(), ExtraTreesRegressor(100), KNeighborsRegressor()][::order]
     costs = [cost(one, rows=10_000, features=20) for one in estimators]
     assert costs == sorted(costs)[::order]
+
+
+def test_the_answers_of_the_folds_are_by_row_of_the_raw_table() -> None:
+    folds = [
+        Fold(np.array([2, 0]), {"predict": np.array([0.2, 0.0])}),
+        Fold(np.array([1]), {"predict": np.array([0.1])}),
+    ]
+    table = fold_answers(folds, pd.Index([50, 40, 30]))
+    assert table.to_dict("list") == {
+        "row": [30, 40, 50],
+        "fold": [0, 1, 0],
+        "prediction": [0.2, 0.1, 0.0],
+    }
