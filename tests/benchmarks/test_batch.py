@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
+from app.model.runtime import open_graph
 from benchmarks.batch import __main__ as program
 from benchmarks.batch import limit, tables
 from benchmarks.batch.process import run
@@ -42,7 +43,6 @@ def test_the_limit_runs_the_graph_on_every_row(
     file = tables.write(table_and_model, 700, tmp_path / f"table.{kind}")
     monkeypatch.setattr(limit, "ROWS", 300)
     rows: list[int] = []
-    open_graph = limit.open_graph
 
     def counting(content: bytes) -> object:
         runtime = open_graph(content)
