@@ -80,6 +80,20 @@ def tutorial(workspace: Workspace, folder: Path) -> Iterator[Server]:
 @contextmanager
 def mlflow(workspace: Workspace, folder: Path) -> Iterator[Server]:
     """`mlflow models serve` of the fitted pipeline."""
+    saved = save_for_mlflow(workspace, folder)
+    port = processes.free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", f"--model-uri={saved}"]
+    command += ["--env-manager=local", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
+    body = orjson.dumps({"dataframe_records": [workspace.record(workspace.columns)]})
+    row = Call(f"http://127.0.0.1:{port}/invocations", body)
+    # it starts Uvicorn by name
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    with _running("mlflow", command, folder, row, path) as server:
+        yield server
+
+
+def save_for_mlflow(workspace: Workspace, folder: Path) -> Path:
+    """Save the fitted pipeline as an MLflow model, which is returned."""
     import joblib
     from mlflow import sklearn
 
@@ -90,15 +104,7 @@ def mlflow(workspace: Workspace, folder: Path) -> Iterator[Server]:
         serialization_format="cloudpickle",
         pip_requirements=[],  # it runs in this environment
     )
-    port = processes.free_port()
-    command = [sys.executable, "-m", "mlflow", "models", "serve", f"--model-uri={saved}"]
-    command += ["--env-manager=local", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
-    body = orjson.dumps({"dataframe_records": [workspace.record(workspace.columns)]})
-    row = Call(f"http://127.0.0.1:{port}/invocations", body)
-    # it starts Uvicorn by name
-    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    with _running("mlflow", command, folder, row, path) as server:
-        yield server
+    return saved
 
 
 def prepare_folder(folder: Path) -> None:

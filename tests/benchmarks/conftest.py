@@ -18,8 +18,8 @@ __all__ = ["pycaret"]
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, pycaret: PyCaret) -> Workspace:
-    """Sixty rows; a pipeline that reads one of the columns."""
+def table_and_model(tmp_path: Path) -> Workspace:
+    """Sixty rows and the served model."""
     table = pd.DataFrame(
         {
             "carat weight": np.linspace(0.2, 5.0, 60).round(2),
@@ -32,10 +32,18 @@ def workspace(tmp_path: Path, pycaret: PyCaret) -> Workspace:
     root = tmp_path / "workspace"
     workspace = Workspace(root)
     write_model(workspace.serving)
-    workspace.pipeline.parent.mkdir(parents=True)
     (root / "data").mkdir()
     table.to_csv(root / "data" / "table.csv", index=False)
     (root / "params.yaml").write_text(yaml.safe_dump({"base": {"path": "data/table.csv"}}))
+    return workspace
+
+
+@pytest.fixture
+def workspace(table_and_model: Workspace, pycaret: PyCaret) -> Workspace:
+    """The same with a pipeline that reads one of the columns."""
+    workspace = table_and_model
+    workspace.pipeline.parent.mkdir(parents=True)
+    table = pd.read_csv(workspace.root / "data" / "table.csv")
     features = table.drop(columns="price").set_axis(workspace.columns, axis="columns")
     weight = make_column_transformer(("passthrough", [workspace.columns[0]]))
     weight.set_output(transform="pandas")

@@ -1,0 +1,45 @@
+"""The least that a worker must do: pull, publish a constant, acknowledge.
+
+$ python -m benchmarks.stream.bare NAME
+
+The same client and the same way to take messages as `app.stream`; nothing is read or scored.
+"""
+
+import asyncio
+import os
+import sys
+
+import nats
+import uvloop
+from nats.js.api import Header
+
+from app.stream.broker import Names
+from app.stream.intake import Intake
+
+BATCH = 512
+CONSTANT = b'{"prediction":1234.5678901234567}'
+
+
+async def work(names: Names) -> None:
+    """Answer until the process is ended."""
+    connection = await nats.connect(os.environ["NATS_URL"])
+    js = connection.jetstream()
+    intake = Intake(connection, names, BATCH)
+    await intake.open()
+    while True:
+        messages = await intake.take()
+        confirmations = [
+            await js.publish_async(
+                names.predictions,
+                CONSTANT,
+                headers={Header.MSG_ID: (message.headers or {})[Header.MSG_ID]},
+            )
+            for message in messages
+        ]
+        await asyncio.gather(*confirmations)
+        for message in messages:
+            await message.ack()
+
+
+if __name__ == "__main__":
+    uvloop.run(work(Names(sys.argv[1])))
