@@ -13,7 +13,8 @@ import pandas as pd
 import yaml
 
 from app.model.manifest import Feature, Manifest
-from stages.preparation.table import read_table
+from stages.params import validate
+from stages.preparation.reading import read_table
 from stages.schema import safe_names
 
 
@@ -46,8 +47,9 @@ class Workspace:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The features of the whole table, every cell as text, under their own names."""
-        params = yaml.safe_load((self.root / "params.yaml").read_text())
-        frame = read_table(self.root / params["base"]["path"], self.manifest.missing_values)
+        params = validate(yaml.safe_load((self.root / "params.yaml").read_text()))
+        path = self.root / params.base.path
+        frame = read_table(path, self.manifest.missing_values, params.prepare.read)
         features: pd.DataFrame = frame[[feature.name for feature in self.manifest.features]]
         return features
 

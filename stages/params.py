@@ -1,13 +1,21 @@
 """`params.yaml` as one strict type; a stage sees only the keys that `dvc.yaml` declares for it."""
 
 import atexit
+import codecs
 import gc
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import dvc.api
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -16,6 +24,8 @@ from app.model.manifest import Column, Task
 Share = Annotated[float, Field(gt=0, lt=1)]
 Scaler = Literal["zscore", "minmax", "maxabs", "robust"]
 Power = Literal["yeo-johnson", "quantile"]
+
+SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
 
 # An estimator with hyperparameters of one's own: {name: {hyperparameter: value}}
@@ -32,7 +42,7 @@ class Base(Block):
     """The table and the question asked of it."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    path: Annotated[str, Field(pattern=r"^data/.+\.(csv|csv\.gz|parquet)$")]
+    path: Annotated[str, Field(pattern=r"^data/.+\.(csv|csv\.gz|parquet|xlsx|xls|ods)$")]
     target: Annotated[str, Field(min_length=1)]
     task: Task
     seed: Annotated[int, Field(ge=0)]
@@ -46,12 +56,34 @@ class Split(Block):
     test_size: Share
 
 
+class Read(Block):
+    """How the file of `base.path` writes its table."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)]
+    encoding: str
+    dates: Literal["iso", "dmy", "mdy", "ymd"]
+    decimal: Literal[".", ","]
+    sheet: str | None
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_one(cls, name: str) -> str:
+        try:
+            return codecs.lookup(name).name
+        except LookupError as error:
+            raise ValueError(
+                f"Python knows no encoding {name!r}. Common ones: utf-8, cp1252, latin-1, utf-16."
+            ) from error
+
+
 class Prepare(Block):
     """The parameters of the prepare stage."""
 
+    read: Read
     drop: list[str]
     id: str | None
     missing: list[str]
+    missing_target: Literal["refuse", "drop"]
     split: Split
 
 

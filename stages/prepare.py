@@ -13,8 +13,9 @@ from stages.arithmetic import launch
 from stages.files import DATA, PREPARED, SCHEMA, TEST, TRAIN, md5
 from stages.params import read
 from stages.preparation.checks import check
+from stages.preparation.doubts import doubts
+from stages.preparation.reading import read_table
 from stages.preparation.split import split_rows
-from stages.preparation.table import read_table
 from stages.schema import write_prepared
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     """Run the stage."""
     params = read("prepare")
     try:
-        raw = read_table(Path(params.base.path), params.prepare.missing)
+        raw = read_table(Path(params.base.path), params.prepare.missing, params.prepare.read)
         frame, schema = check(raw, params, md5(DATA))
         train, test = split_rows(
             frame, params.base.target, params.base.task, params.prepare.split, params.base.seed
@@ -33,6 +34,10 @@ def main() -> None:
     write_prepared(TRAIN, train)
     write_prepared(TEST, test)
     schema.write(SCHEMA)
+    for doubt in doubts(train, test, schema):
+        print(f"prepare: WARNING: {doubt}")
+    if left_out := len(raw) - len(frame):
+        print(f"prepare: {left_out} rows without a {schema.target!r} are left out")
     print(
         f"prepare: {len(train)} rows to train on, {len(test)} set aside ({schema.strategy}); "
         f"{len(schema.features)} features for {schema.target}"

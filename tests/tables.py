@@ -29,13 +29,13 @@ from pathlib import Path
 import joblib
 import numpy as np
 from stages import deploy, evaluate, files, params, prepare, schema, train
-from stages.preparation import checks, table
+from stages.preparation import checks, reading
 for folder in sys.argv[1:]:
     os.chdir(folder)
     for stage in (prepare, train, evaluate, deploy):
         stage.main()
     told = params.read("deploy")
-    raw = table.read_table(Path(told.base.path), told.prepare.missing)
+    raw = reading.read_table(Path(told.base.path), told.prepare.missing, told.prepare.read)
     rows, seen = checks.check(raw, told, "")
     pipeline = joblib.load(files.FINAL)
     features = schema.model_frame(rows, seen)

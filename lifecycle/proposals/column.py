@@ -7,8 +7,11 @@ from typing import Any
 import pandas as pd
 
 from app.model.manifest import Kind
+from stages.preparation.doubts import ENTITY, words
 from stages.preparation.table import typed
 
+PROSE_WORDS = 4
+PROSE = re.compile(r"comment|description|note|remark|text")
 ROW_NAME = re.compile(r"(?:^|[^a-z])(id|index|key|nr|number|row|unnamed|uuid)(?:[^a-z]|$)")
 
 
@@ -50,6 +53,21 @@ class Column:
         return is_counter or self.says_row
 
     @property
+    def names_things(self) -> bool:
+        """Whether it names things, such as customers, some of which have several rows."""
+        is_shared = 1 < self.distinct < 0.9 * len(self.values)
+        return is_shared and bool(ENTITY.search(words(self.name)))
+
+    @property
+    def is_prose(self) -> bool:
+        """Whether its values are sentences: remarks, descriptions, addresses."""
+        if self.kind != "category" or not self.distinct:
+            return False
+        texts = self.values.dropna().drop_duplicates()
+        many_words = (texts.str.count(r"\S+") >= PROSE_WORDS).mean() > 0.5
+        return bool(many_words) and (self.distinct > 20 or bool(PROSE.search(words(self.name))))
+
+    @property
     def says_row(self) -> bool:
         """Whether its name is one that people give to the number or key of a row."""
         return bool(ROW_NAME.search(words(self.name)))
@@ -63,8 +81,3 @@ def read_column(name: str, cells: pd.Series) -> Column:
     """
     kind, values = typed(cells)
     return Column(name, kind, values, values.nunique())
-
-
-def words(name: str) -> str:
-    """A column's name in lower case, with `customerId` taken apart as `customer id`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()

@@ -9,23 +9,25 @@ from stages.preparation.table import MOSTLY
 
 # Texts that mean "no value" wherever they stand alone in a cell.
 NO_VALUE = ("?", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")
-# Dates that `stages.preparation.table.typed` does not read as such: 31.12.2024, 12/31/24 10:15
+# Dates that the pipeline does not read, whatever prepare.read.dates says: 12/31/24 10:15
 FOREIGN_DATE = r"\d{1,4}([./-])\d{1,2}\1\d{1,4}(?:[ T].*)?"
 MOST_CLASSES = 20  # whole numbers with no more values than this are labels
 
 
-def missing_texts(frame: pd.DataFrame, target: str) -> Proposal:
+def missing_texts(frame: pd.DataFrame, target: str, decimal: str = ".") -> Proposal:
     """`prepare.missing`: the texts of a CSV that stand for "no value".
 
     Args:
         frame: the table with every cell as text, from `read_table`.
         target: the column to predict, whose labels may be such texts.
+        decimal: the decimal sign of the table's numbers.
     """
     columns: dict[str, str] = {}  # where each text was seen first
     for name in frame:
         cells = frame[name].dropna()
         rest = cells[~cells.isin(NO_VALUE)]
-        numbers = pd.to_numeric(rest, errors="coerce")
+        points = rest if decimal == "." else rest.str.replace(decimal, ".", regex=False)
+        numbers = pd.to_numeric(points, errors="coerce")
         if name == target and numbers.isna().any():
             continue
         for text in sorted(set(NO_VALUE) & set(cells)):
@@ -38,6 +40,15 @@ def missing_texts(frame: pd.DataFrame, target: str) -> Proposal:
         return Proposal("prepare.missing", [], "only empty cells stand for no value")
     places = ", ".join(f"{text!r} in {name!r}" for text, name in columns.items())
     return Proposal("prepare.missing", list(columns), f"stand for no value: {places}")
+
+
+def propose_missing_target(target: pd.Series) -> Proposal:
+    """`prepare.missing_target`: rows without a target teach nothing."""
+    count = int(target.isna().sum())
+    if not count:
+        return Proposal("prepare.missing_target", "refuse", "every row has one")
+    reason = f"{count} of {len(target)} rows have no {target.name!r}: they are left out"
+    return Proposal("prepare.missing_target", "drop", reason)
 
 
 def guess_task(target: Column) -> tuple[Task, str]:
@@ -84,8 +95,12 @@ def set_aside(columns: list[Column], target: Column, task: Task) -> tuple[list[P
         elif column in row_names:
             if column is not row_names[0]:
                 drop[column.name] = "has another value in each row"
+        elif column.names_things and column.values.notna().all():
+            continue
+        elif column.is_prose:
+            drop[column.name] = f"holds sentences ({column.distinct} different ones)"
         elif column.kind == "category" and len(column.values) / 2 < column.distinct:
-            drop[column.name] = f"is free text: {column.distinct} values"
+            drop[column.name] = f"has {column.distinct} values in {len(column.values)} rows"
     name = next((column.name for column in row_names if column.name not in drop), None)
     reason = "names a row: each has a value of its own" if name else "no column names a row"
     remarks = [f"{column!r} {why}" for column, why in drop.items()]

@@ -1,19 +1,12 @@
 """The keys that say how the rows are split, and how to train and judge on so many of them."""
 
-import re
 from collections.abc import Iterator
 
 import pandas as pd
 
 from app.model.manifest import Task
-from lifecycle.proposals.column import Column, Proposal, words
+from lifecycle.proposals.column import Column, Proposal
 
-# Words by which people name the thing that several rows describe; `customer age` is not that.
-ENTITY = re.compile(
-    r"(?:^|[^a-z])(account|batch|client|customer|device|family|group|household|machine|member|"
-    r"patient|person|session|site|subject|user)"
-    r"(?:[^a-z]+(?:code|id|key|name|no|nr|number|uuid))*[^a-z]*$"
-)
 RARE = 0.2  # a label with a smaller share makes the accuracy flatter
 MOST_CELLS = 20_000_000  # of one-hot columns: 160 MB in memory
 PYCARETS_OWN = 25  # PyCaret's default of max_encoding_ohe
@@ -30,13 +23,10 @@ def in_order(moments: pd.Series) -> bool:
 
 def propose_split(columns: list[Column], target: Column, task: Task) -> Iterator[Proposal]:
     """`prepare.split.strategy` and `.column`, for the columns that are left."""
-    rows = len(target.values)
     groups = [
         column
         for column in columns
-        if ENTITY.search(words(column.name))
-        and 2 * FOLDS <= column.distinct <= rows / 2
-        and column.values.notna().all()
+        if column.names_things and column.distinct >= 2 * FOLDS and column.values.notna().all()
     ]
     dates = [column for column in columns if column.kind == "date"]
     if groups:

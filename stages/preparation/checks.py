@@ -27,6 +27,10 @@ def check(frame: pd.DataFrame, params: Params, data_md5: str) -> tuple[pd.DataFr
     """
     base, prepare = params.base, params.prepare
     refuse_impossible(frame, base, prepare)
+    if prepare.missing_target == "drop":
+        frame = frame[frame[base.target].notna()]
+        if frame.empty:
+            raise TableError(f"base.target: no row has a {base.target!r}.")
     aside = [name for name in (prepare.id, prepare.split.column) if name is not None]
     target, classes = read_target(frame[base.target], base.task)
     values_of_target = typed(frame[base.target])[1]
@@ -79,20 +83,27 @@ def refuse_impossible(frame: pd.DataFrame, base: Base, prepare: Prepare) -> None
             f"prepare.split: strategy {split.strategy!r} with column {split.column!r}. "
             "group and time need a column, random and stratified take none (null)."
         )
-    refuse_missing(frame[base.target], "base.target")
+    if prepare.missing_target == "refuse":
+        refuse_missing(frame[base.target], "base.target", "set prepare.missing_target to drop")
     if split.column is not None:
-        refuse_missing(frame[split.column], "prepare.split.column")
+        refuse_missing(frame[split.column], "prepare.split.column", "choose another column")
 
 
-def refuse_missing(column: pd.Series, key: str) -> None:
-    """Raise TableError when a column that each row needs has no value in some."""
+def refuse_missing(column: pd.Series, key: str, otherwise: str) -> None:
+    """Raise TableError when a column that each row needs has no value in some.
+
+    Args:
+        column: of the raw table.
+        key: that names it.
+        otherwise: what may be done instead of mending the table.
+    """
     rows = [str(row + 1) for row in column.index[column.isna()]]
     if rows:
         more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
         raise TableError(
             f"{key}: {len(rows)} row(s) have no {column.name!r} (rows count from 1 after the "
-            f"header): {', '.join(rows[:SHOWN])}{more}. Fill them in, remove these rows, or choose "
-            "another column."
+            f"header): {', '.join(rows[:SHOWN])}{more}. Fill them in, remove these rows, or "
+            f"{otherwise}."
         )
 
 

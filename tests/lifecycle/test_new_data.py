@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -83,7 +84,7 @@ def test_the_table_is_written_pinned_and_described(
     ("content", "target", "message"),
     [
         ("a,b\n1,2\n", "price", "has no column 'price'"),
-        ("a,b\n1,2\n2,\n3,4\n", "b", r"base.target: 1 row\(s\) have no 'b' .*: 2\."),
+        ("a,b\n1,2\n2,\n3,4\n", "b", "No feature is left"),
         ("a,b\n5,2\n1,3\n5,4\n", "b", "only 2 rows to train on"),
         ("a,b\n1,2\n2,2\n", "b", "one value only"),
         ("a,b\n" + "1,2\n" * 50 + "x,3\n", "b", "column 'a', row 51: 'x'"),
@@ -104,6 +105,45 @@ def test_a_table_that_will_not_do_changes_nothing(
     with pytest.raises(SystemExit, match=message):
         call(monkeypatch, str(table), target)
     assert state(root) == before
+
+
+def test_a_file_as_a_spreadsheet_program_exports_it(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Semicolons, Latin-1, decimal commas, other dates, copies, a row without a target."""
+    table = houses()
+    table.loc[:59, "sold"] = table["sold"].iloc[60:120].to_numpy()
+    sold = pd.to_datetime(table["sold"]).dt.strftime("%d/%m/%Y")
+    table = pd.concat([table.assign(sold=sold), table.assign(sold=sold)[:10]])
+    table["note"] = "sold by the owner, no agent"
+    table.loc[3, "note"] = "the roof leaks here and there"
+    table.iloc[7, table.columns.get_loc("price")] = None
+    table.to_csv(tmp_path / "t.csv", sep=";", decimal=",", encoding="cp1252", index=False)
+    call(monkeypatch, str(tmp_path / "t.csv"), "price")
+    prepare = yaml.safe_load((root / "params.yaml").read_text())["prepare"]
+    assert prepare["read"] == {
+        "delimiter": ";",
+        "encoding": "cp1252",
+        "dates": "dmy",
+        "decimal": ",",
+        "sheet": None,
+    }
+    assert prepare["missing_target"] == "drop"
+    assert prepare["drop"] == ["note"]
+    said = capsys.readouterr()
+    assert "1 of 310 rows have no 'price': they are left out" in said.out
+    assert "row(s) repeat another one in every feature and the target" in said.out
+    assert "The rows have a date, 'sold', and are split by chance" in said.out
+    assert "reading t.csv …\n" in said.err
+
+
+def test_a_refusal_comes_alone(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n2,2\n")
+    with pytest.raises(SystemExit, match="one value only"):
+        call(monkeypatch, str(tmp_path / "t.csv"), "b")
+    assert capsys.readouterr().out == ""
 
 
 def test_when_dvc_fails_everything_is_as_before(

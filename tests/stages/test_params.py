@@ -49,6 +49,7 @@ def test_a_missing_key_is_named(raw: dict[str, Any]) -> None:
         ("train", "folds", 1),
         ("train", "models", []),
         ("deploy", "parity", 0),
+        ("prepare", "missing_target", "keep"),
     ],
 )
 def test_an_impossible_value_is_named_and_shown(

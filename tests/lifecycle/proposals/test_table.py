@@ -101,7 +101,7 @@ def test_a_whole_number_seen_once_is_no_label(frame: pd.DataFrame) -> None:
         ([np.nan] * ROWS, "one value or none"),
         (["a", "b"] * (ROWS // 2), "is the target again"),
         (["7", "8"] * (ROWS // 2), "the target in other words"),
-        ([f"word {i % 150}" for i in range(ROWS)], "free text"),
+        ([f"word {i % 150}" for i in range(ROWS)], "150 values in 200 rows"),
     ],
 )
 def test_a_column_that_does_not_help_is_dropped(
@@ -121,6 +121,16 @@ def test_a_multiple_of_a_numeric_target_is_dropped(frame: pd.DataFrame) -> None:
     assert keys["prepare.drop"] == ["cents"]
 
 
+def test_sentences_are_no_feature(frame: pd.DataFrame) -> None:
+    remarks = ["Nest never seen with a full clutch", "No blood sample was taken", np.nan]
+    frame["Comments"] = (remarks * ROWS)[:ROWS]
+    frame["road"] = [f"{i % 30} Old Market Street" for i in range(ROWS)]
+    frame["kept"] = (["very good or better", "good", "fair"] * ROWS)[:ROWS]
+    drop = next(one for one in propose(frame, "kind") if one.key == "prepare.drop")
+    assert drop.value == ["Comments", "road"]
+    assert drop.reason.startswith("'Comments' holds sentences (2 different ones)")
+
+
 def test_of_several_row_names_one_is_kept(frame: pd.DataFrame) -> None:
     frame.insert(0, "row", [str(i) for i in range(ROWS)])
     frame["remark"] = [f"remark {i}" for i in range(ROWS)]
@@ -136,8 +146,9 @@ def test_unique_measurements_are_features(frame: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("name", ["family", "Customer ID", "patientNumber", "Machine-Nr."])
-def test_rows_of_one_thing_stay_together(frame: pd.DataFrame, name: str) -> None:
-    frame[name] = [str(i // 5) for i in range(ROWS)]
+@pytest.mark.parametrize("things", [ROWS // 5, ROWS * 3 // 5])
+def test_rows_of_one_thing_stay_together(frame: pd.DataFrame, name: str, things: int) -> None:
+    frame[name] = [f"n{i % things}" for i in range(ROWS)]
     keys = proposed(frame)
     assert (keys["prepare.split.strategy"], keys["prepare.split.column"]) == ("group", name)
 

@@ -46,6 +46,18 @@ def test_the_schema_says_what_every_column_is(frame: pd.DataFrame) -> None:
     assert list(rows) == ["size", "colour", "on", "day", "y", "name"]
 
 
+def test_rows_without_a_target_are_refused_or_left_out(frame: pd.DataFrame) -> None:
+    frame.loc[[3, 7], "y"] = np.nan
+    with pytest.raises(TableError, match=r"no 'y' .*: 4, 8\. .*prepare\.missing_target to drop"):
+        check(frame, params(), "0.dir")
+    rows, schema = check(frame, params(prepare__missing_target="drop"), "0.dir")
+    assert rows.index.tolist() == [row for row in range(40) if row not in {3, 7}]
+    assert schema.features[0].missing == 0
+    frame["y"] = np.nan
+    with pytest.raises(TableError, match="no row has a 'y'"):
+        check(frame, params(prepare__missing_target="drop"), "0.dir")
+
+
 def test_dropped_columns_are_gone(frame: pd.DataFrame) -> None:
     rows, schema = check(frame, params(prepare__drop=["name", "day"]), "0.dir")
     assert schema.names == ["size", "colour", "on"]

@@ -1,0 +1,137 @@
+"""What in an accepted table may make a score look better than the model is."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from sklearn.tree import DecisionTreeClassifier
+
+from stages.schema import Schema
+
+# Words by which people name the thing that several rows describe; `customer age` is not that.
+ENTITY = re.compile(
+    r"(?:^|[^a-z])(account|animal|batch|client|customer|device|driver|employee|family|group|"
+    r"household|individual|machine|member|patient|person|player|sensor|session|site|store|"
+    r"student|subject|user|vehicle)"
+    r"(?:[^a-z]+(?:code|id|key|name|no|nr|number|uuid))*[^a-z]*$"
+)
+NEARLY = 0.999  # of a correlation, or of the rows whose label one column tells
+SHOWN = 5
+
+
+def words(name: str) -> str:
+    """A column's name in lower case, with `customerId` taken apart as `customer id`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
+
+
+def doubts(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> list[str]:
+    """What to look at before the scores are believed, each in a sentence or two.
+
+    Args:
+        train: the typed training rows; the index is each row's number in the raw table, from 0.
+        test: those of the holdout.
+        schema: of both.
+    """
+    rows = pd.concat([train, test])
+    return [
+        *repeated_rows(train, test, schema),
+        *(
+            near_copies_of_number(rows, schema)
+            if not schema.classes
+            else label_tellers(rows, schema)
+        ),
+        *(mixed_by_chance(rows, schema) if schema.strategy in {"random", "stratified"} else ()),
+    ]
+
+
+def repeated_rows(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> Iterator[str]:
+    """Rows that are equal in every feature and the target."""
+    columns = [*schema.names, schema.target]
+    train_keys = pd.util.hash_pandas_object(train[columns], index=False)
+    test_keys = pd.util.hash_pandas_object(test[columns], index=False)
+    both = test_keys.isin(set(train_keys))
+    keys = pd.concat([train_keys, test_keys])
+    again = keys[keys.duplicated()]
+    if len(again):
+        first = keys[keys.isin(set(again[:1]))].index.sort_values()
+        yield (
+            f"{len(again)} row(s) repeat another one in every feature and the target (such as rows "
+            f"{', '.join(str(row + 1) for row in first[:SHOWN])}, counted from 1 after the "
+            f"header); {int(both.sum())} of the {len(test)} rows of the holdout were seen in "
+            "training. If they are copies, remove them; if they describe one thing, split by it "
+            "(prepare.split.strategy: group)."
+        )
+
+
+def near_copies_of_number(rows: pd.DataFrame, schema: Schema) -> Iterator[str]:
+    """Features that go with a numeric target as only a copy of it does."""
+    target = rows[schema.target].astype("float64")
+    for feature in schema.features:
+        if feature.kind != "number":
+            continue
+        pair = pd.DataFrame({"one": rows[feature.name], "target": target}).dropna()
+        if len(pair) < 10 or pair.nunique().min() < 10:
+            continue
+        straight = abs(np.corrcoef(pair["one"], pair["target"])[0, 1])
+        ranks = pair.rank()
+        in_order = abs(np.corrcoef(ranks["one"], ranks["target"])[0, 1])
+        if max(straight, in_order) > NEARLY:
+            yield copy_of(
+                feature.name, schema, f"their correlation is {max(straight, in_order):.5f}"
+            )
+
+
+def label_tellers(rows: pd.DataFrame, schema: Schema) -> Iterator[str]:
+    """Features that alone tell the label of nearly every row."""
+    labels = rows[schema.target]
+    if labels.value_counts(normalize=True).max() > 0.95:  # nearly right without any feature
+        return
+    for feature in schema.features:
+        cells = rows[feature.name]
+        if feature.kind == "category":
+            values = cells.fillna("")
+            if values.nunique() > len(values) / 10:
+                continue
+            right = pd.crosstab(values, labels).max(axis="columns").sum() / len(values)
+        else:
+            number = (
+                (cells - pd.Timestamp(0)).dt.total_seconds() if feature.kind == "date" else cells
+            )
+            table = number.fillna(number.min() - 1).fillna(0).to_numpy("float64").reshape(-1, 1)
+            tree = DecisionTreeClassifier(
+                max_leaf_nodes=max(2, len(schema.classes)), random_state=0
+            )
+            names = labels.astype(str)
+            right = float(tree.fit(table, names).score(table, names))
+        if right > NEARLY:
+            yield copy_of(
+                feature.name, schema, f"alone it tells the label of {right:.2%} of the rows"
+            )
+
+
+def copy_of(name: str, schema: Schema, why: str) -> str:
+    """The sentence about a feature that may be the target in other words."""
+    return (
+        f"{name!r} nearly is the target {schema.target!r} ({why}). If it is not there yet when the "
+        "model is asked, list it in prepare.drop."
+    )
+
+
+def mixed_by_chance(rows: pd.DataFrame, schema: Schema) -> Iterator[str]:
+    """Dates, and columns that name a thing of several rows, under a split by chance."""
+    for feature in schema.features:
+        if feature.kind == "date":
+            yield (
+                f"The rows have a date, {feature.name!r}, and are split by chance. To predict "
+                "later rows, judge the model on the newest: prepare.split.strategy: time, column: "
+                f"{feature.name}."
+            )
+    for name in rows.columns.drop(schema.target):
+        count = rows[name].nunique()
+        if ENTITY.search(words(str(name))) and 10 <= count < len(rows) * 0.9:
+            yield (
+                f"Several rows share a value of {name!r} ({count} values) and are split by chance, "
+                "so the model is judged on things that it knows. To predict for others: "
+                f"prepare.split.strategy: group, column: {name}."
+            )
