@@ -37,7 +37,7 @@ def test_a_plain_table_raises_none(frame: pd.DataFrame) -> None:
 
 
 def test_copies_of_rows_are_counted_on_both_sides(frame: pd.DataFrame) -> None:
-    frame.loc[100:139] = frame.loc[0:39].to_numpy()
+    frame.loc[100:139, :] = frame.loc[0:39].to_numpy()
     (remark,) = remarks(frame)
     assert remark.startswith("40 row(s) repeat another one")
     assert "such as rows" in remark
