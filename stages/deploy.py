@@ -26,9 +26,11 @@ from stages.deployment.folder import lineage, write
 from stages.deployment.proof import NotProven, bounded, prove
 from stages.deployment.registry import Contender, register
 from stages.deployment.summary import summary
+from stages.evaluation.conformal import learn, of_folds, with_measured
 from stages.files import (
     CANDIDATE,
     FINAL,
+    FOLDS,
     METRICS,
     PIPELINE,
     PLOTS,
@@ -70,6 +72,11 @@ def build(
         interface = interface.model_copy(update={"explanation": explanation})
         files[explanation.file] = file
     report = json.loads(METRICS.read_text())
+    # The refitted model knows more rows: its intervals hold at least as often
+    intervals = learn(of_folds(pd.read_csv(FOLDS), train, schema), schema.task)
+    if intervals is not None:
+        intervals = with_measured(intervals, report["prediction_interval"])
+        interface = interface.model_copy(update={"intervals": intervals})
     manifest = Manifest(
         **dict(interface),
         metrics=report["model"],

@@ -34,6 +34,8 @@ def main() -> int:
         keep=None if given.keep is None else tuple(name for name in given.keep if name),
         probabilities=given.probabilities,
         strict=given.strict,
+        interval=given.interval,
+        explain=given.explain,
     )
     result: Result | None = None
     status = FAILED
@@ -79,6 +81,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--probabilities", action="store_true", help="one column for each class, too"
     )
+    parser.add_argument(
+        "--interval",
+        type=float,
+        metavar="COVERAGE",
+        help="where the truth lies in that share of the cases, too: two columns, or a set",
+    )
+    parser.add_argument("--explain", action="store_true", help="what each column contributes, too")
     parser.add_argument(
         "--strict", action="store_true", help="fail at the first row that cannot be scored"
     )

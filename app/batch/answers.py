@@ -9,7 +9,10 @@ import numpy.typing as npt
 
 from app.errors import Problem, quote
 from app.model.manifest import Class, Interface
-from app.model.model import Model, Prediction
+from app.model.model import Extras, Model, Prediction
+
+# The column of the classes that may be true: a list; in tables a text, as JSON.
+SET = "prediction_set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +23,20 @@ class Options:
         keep: the columns that the output has beside the prediction; None means all.
         probabilities: give one column for each class, too.
         strict: fail at the first row that cannot be scored.
+        interval: the coverage of intervals to give, too; None: no intervals.
+        explain: give what each column contributes, too.
     """
 
     keep: tuple[str, ...] | None = None
     probabilities: bool = False
     strict: bool = False
+    interval: float | None = None
+    explain: bool = False
+
+    @property
+    def extras(self) -> Extras:
+        """What the model is to tell beside its predictions."""
+        return Extras(self.probabilities, self.interval, self.explain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +81,7 @@ def check_options(model: Model, options: Options) -> None:
     Raises:
         Problem: says what.
     """
-    if options.probabilities and not model.gives_probabilities:
-        raise Problem("no-probabilities", "This model gives no probabilities.")
+    model.check(options.extras)
 
 
 def refuse(fault: Fault) -> Problem:
@@ -86,15 +97,26 @@ def prediction_names(interface: Interface, options: Options, taken: Sequence[str
     names = ["prediction"]
     if options.probabilities:
         names += [f"probability_{class_text(label)}" for label in interface.classes]
+    if options.interval is not None:
+        is_number = interface.task == "regression"
+        names += ["prediction_lower", "prediction_upper"] if is_number else [SET]
+    if options.explain:
+        names += [f"contribution:{feature.name}" for feature in interface.features]
     return [_unused(name, taken) for name in names]
 
 
-def prediction_columns(prediction: Prediction, options: Options) -> list[npt.NDArray[Any]]:
+def prediction_columns(prediction: Prediction) -> list[npt.NDArray[Any]]:
     """Give the added columns' values, in the order of `prediction_names`."""
     columns = [prediction.values]
-    if options.probabilities and prediction.probabilities is not None:
-        columns += [np.ascontiguousarray(column) for column in prediction.probabilities.T]
-    return columns
+    if prediction.probabilities is not None:
+        columns.extend(prediction.probabilities.T)
+    if prediction.interval is not None:
+        interval = prediction.interval
+        parts = (interval.lower, interval.upper, interval.sets)
+        columns.extend(part for part in parts if part is not None)
+    if prediction.explanation is not None:
+        columns.extend(prediction.explanation.contributions.T)
+    return [np.ascontiguousarray(column) for column in columns]
 
 
 def class_text(label: Class) -> str:

@@ -31,7 +31,7 @@ def score_records(
         packed, positions, faults = _sift(model, records)
     if not positions:
         return [], [], faults
-    columns = prediction_columns(model.predict(packed), options)
+    columns = prediction_columns(model.answer(packed, options.extras))
     return positions, list(zip(*(values.tolist() for values in columns), strict=True)), faults
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 
-from app.batch.answers import Options, class_text, prediction_columns, prediction_names
+from app.batch.answers import SET, Options, class_text, prediction_columns, prediction_names
 from app.errors import Problem
 from app.formats.registry import check_names
 from app.model.model import Model
@@ -44,11 +45,15 @@ def score_beside(
         fits[[fault["row"] - 1 for fault in faults]] = False
         packed = Packed(packed.numeric[fits], packed.categorical[fits])
         kept = kept.take(_array(np.flatnonzero(fits), pa.int64()))
-    prediction = model.predict(packed)
+    prediction = model.answer(packed, options.extras)
     names = prediction_names(model.interface, options, kept.schema.names)
     columns = [
-        _numbers(values) if values.dtype == np.float64 else _labels(values, model)
-        for values in prediction_columns(prediction, options)
+        _sets(values)
+        if name.startswith(SET)
+        else _numbers(values)
+        if values.dtype == np.float64
+        else _labels(values, model)
+        for name, values in zip(names, prediction_columns(prediction), strict=True)
     ]
     return (
         pa.RecordBatch.from_arrays([*kept.columns, *columns], [*kept.schema.names, *names]),
@@ -78,6 +83,10 @@ def _numbers(values: npt.NDArray[np.float64]) -> pa.Array:
     finite = np.isfinite(values)
     bitmap = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))
     return _array(values, pa.float64(), bitmap)
+
+
+def _sets(values: npt.NDArray[Any]) -> pa.Array:
+    return pa.array([orjson.dumps(one).decode() for one in values], pa.string())
 
 
 def _labels(values: npt.NDArray[Any], model: Model) -> pa.Array:

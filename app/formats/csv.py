@@ -145,8 +145,9 @@ def reply(rows: Bytes, prediction: Prediction, classes: Sequence[Class]) -> list
 
     The rows stay as they were sent where each line is one; in a file with quotes or lone
     carriage returns, their cells stay. The new columns are `prediction` and, with
-    probabilities, one `probability_<class>` for each class, and with an explanation one
-    `contribution:<column>` for each column; a name that the file already has gets an
+    probabilities, one `probability_<class>` for each class; with intervals `prediction_lower`
+    and `prediction_upper`, or `prediction_set`, a JSON list; with an explanation one
+    `contribution:<column>` for each column. A name that the file already has gets an
     underscore. A number that is not finite becomes an empty cell.
 
     Args:
@@ -222,10 +223,20 @@ def _columns(
     if prediction.probabilities is not None:
         names = [f"probability_{_text(label)}" for label in classes]
         columns += zip(names, prediction.probabilities.T, strict=True)
+    interval = prediction.interval
+    if interval is not None and interval.lower is not None and interval.upper is not None:
+        columns += [("prediction_lower", interval.lower), ("prediction_upper", interval.upper)]
+    if interval is not None and interval.sets is not None:
+        columns.append(("prediction_set", _set_texts(interval.sets)))
     if prediction.explanation is not None:
         names = [f"contribution:{name}" for name in prediction.explanation.features]
         columns += zip(names, prediction.explanation.contributions.T, strict=True)
     return columns
+
+
+def _set_texts(sets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Give sets of classes as JSON lists."""
+    return np.fromiter((orjson.dumps(one).decode() for one in sets), object, len(sets))
 
 
 def _unused(name: str, names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 
 from app.errors import Problem
+from app.model.conformal import Interval
 from app.model.explanation.result import Explanation
 from app.model.manifest import Task
 from app.model.model import Model, Prediction
@@ -73,9 +74,21 @@ def reply(model: Model, prediction: Prediction) -> list[bytes]:
     if prediction.probabilities is not None:
         pieces += [b',"classes":', orjson.dumps(model.interface.classes)]
         pieces += [b',"probabilities":', *_array(prediction.probabilities)]
+    if prediction.interval is not None:
+        pieces += [b',"interval":', *_interval(prediction.interval)]
     if prediction.explanation is not None:
         pieces += [b',"explanation":', *_explanation(prediction.explanation, model.interface.task)]
     return [*pieces, b',"model":', model.name_and_version, b"}"]
+
+
+def _interval(interval: Interval) -> list[bytes]:
+    told = {"coverage": interval.coverage, "measured": interval.measured}
+    pieces = [orjson.dumps(told)[:-1]]
+    for name in ("lower", "upper", "sets"):
+        values = getattr(interval, name)
+        if values is not None:
+            pieces += [b',"%s":' % name.encode(), *_array(values)]
+    return [*pieces, b"}"]
 
 
 def _explanation(explanation: Explanation, task: Task) -> list[bytes]:

@@ -44,6 +44,7 @@ def document(in_service: ModelInService, guarded: frozenset[str]) -> Json:
             parameters["probabilities"]["schema"]["enum"] = ["false"]
         if model.explainer is None:
             parameters["explain"]["schema"]["enum"] = ["false"]
+        _add_coverages(skeleton, manifest)
         _add_columns(skeleton["components"]["schemas"], manifest)
         _add_examples(skeleton["paths"]["/invocations"]["post"]["requestBody"], manifest)
     return skeleton
@@ -70,6 +71,19 @@ def _add_problems(operation: Json, guarded: bool) -> None:
     for status in statuses:
         description = f"{HTTPStatus(status).phrase}."
         operation["responses"][str(status)] = {"description": description, "content": content}
+
+
+def _add_coverages(skeleton: Json, manifest: Manifest) -> None:
+    """Name the coverages of intervals; without any there is no such parameter."""
+    if manifest.intervals:
+        coverages = [level.coverage for level in manifest.intervals.levels]
+        skeleton["components"]["parameters"]["interval"]["schema"] = {"enum": coverages}
+        return
+    del skeleton["components"]["parameters"]["interval"]
+    absent = {"$ref": "#/components/parameters/interval"}
+    for path in ("/predict", "/predict/records", "/invocations"):
+        operation = skeleton["paths"][path]["post"]
+        operation["parameters"] = [one for one in operation["parameters"] if one != absent]
 
 
 def _add_columns(schemas: Json, manifest: Manifest) -> None:

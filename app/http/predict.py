@@ -16,31 +16,20 @@ from app.formats import json, mlflow
 from app.formats.registry import CSV, FILES, JSON, Upload, as_csv, file_format, is_file_type, pack
 from app.http.body import content_type, is_small, read_body, read_file, read_small
 from app.http.service import Service
-from app.model.model import Model, Prediction
+from app.model.model import Extras, Model, Prediction
 from app.model.runtime import Packed
 from app.operations import memory
 from app.settings import Limits
 
 LARGE = 1024**2  # bytes; larger replies go out in pieces, larger files leave memory to clear
+# Rows that a model may be asked in order to explain those of one request: about a minute.
+MAX_CALLS = 40_000_000
 MAX_NAMED = 4_096  # bytes of ignored columns in a header, which clients limit
 JSON_TYPES = (*JSON.media_types, "")
 JSON_REPLY = JSON.media_types[0].encode()
 CSV_REPLY = f"{CSV.media_types[0]}; charset=utf-8".encode()
 
 PackJson = Callable[[bytes | bytearray, Model, Limits], tuple[Packed, list[str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Extras:
-    """What a reply is to hold beside the predictions.
-
-    Attributes:
-        probabilities: of each class.
-        explain: what each column contributes.
-    """
-
-    probabilities: bool = False
-    explain: bool = False
 
 
 NOTHING = Extras()
@@ -140,7 +129,7 @@ def answer_file(
     Raises:
         Problem: the file does not fit.
     """
-    _check_probabilities(model, extras.probabilities)
+    model.check(extras)
     source = file_format(upload)
     rows, ignored = pack(source, upload.data, model, limits)
     prediction = _predict(model, rows, limits, extras)
@@ -170,7 +159,7 @@ def answer_json(
     Raises:
         Problem: the body does not fit.
     """
-    _check_probabilities(model, extras.probabilities)
+    model.check(extras)
     rows, ignored = pack_json(body, model, limits)
     prediction = _predict(model, rows, limits, extras)
     pieces = json.reply(model, prediction)
@@ -178,18 +167,28 @@ def answer_json(
 
 
 def _predict(model: Model, rows: Packed, limits: Limits, extras: Extras) -> Prediction:
-    explanation = None
+    model.check(extras)
     if extras.explain:
         limits.check_explained_rows(len(rows))
-        explanation = model.explain(rows)
-    prediction = model.predict(rows)
-    probabilities = prediction.probabilities if extras.probabilities else None
-    return Prediction(prediction.values, probabilities, explanation)
+        _check_calls(model, len(rows))
+    return model.answer(rows, extras)
 
 
-def _check_probabilities(model: Model, requested: bool) -> None:
-    if requested and not model.gives_probabilities:
-        raise Problem("no-probabilities", "This model gives no probabilities.")
+def _check_calls(model: Model, rows: int) -> None:
+    """Refuse what would take too long to explain.
+
+    Raises:
+        Problem: says how many rows may be explained.
+    """
+    assert model.explainer is not None  # noqa: S101 (checked before)
+    calls = model.explainer.method.calls
+    if rows * calls > MAX_CALLS:
+        raise Problem(
+            "too-many-rows",
+            f"To explain one row, this model answers {calls:,} others; at most "
+            f"{max(1, MAX_CALLS // calls)} rows can be explained at once.",
+            status=413,
+        )
 
 
 def _model(service: Service) -> Model:
@@ -269,7 +268,25 @@ async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:
 def _extras(request: Request) -> Extras:
     if not request.scope["query_string"]:
         return NOTHING
-    return Extras(_is_true(request, "probabilities"), _is_true(request, "explain"))
+    return Extras(
+        _is_true(request, "probabilities"), _interval(request), _is_true(request, "explain")
+    )
+
+
+def _interval(request: Request) -> float | None:
+    text = request.query_params.get("interval")
+    if text is None:
+        return None
+    try:
+        coverage = float(text)
+    except ValueError:
+        coverage = 0.0
+    if not 0 < coverage < 1:
+        raise Problem(
+            "invalid-parameter",
+            "The parameter 'interval' is a coverage: a number between 0 and 1, such as 0.9.",
+        )
+    return coverage
 
 
 def _is_true(request: Request, parameter: str) -> bool:

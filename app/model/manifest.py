@@ -95,6 +95,35 @@ class ExplanationFile(Contract):
     rows: int
 
 
+class Level(Contract):
+    """One coverage that intervals are given for.
+
+    Attributes:
+        coverage: the share of the truths that they promise to hold, such as 0.9.
+        measured: the share that they held on the holdout.
+        bound: of a regression, half an interval's width in multiples of the scale; of a
+            classification, the least probability of a class in the set.
+    """
+
+    coverage: float
+    measured: float
+    bound: float
+
+
+class Intervals(Contract):
+    """How sure an answer is; see `app.model.conformal`.
+
+    Attributes:
+        levels: by rising coverage.
+        edges: where one scale ends and the next begins, as predictions; regression only.
+        scales: one for each part between the edges, in the target's unit; regression only.
+    """
+
+    levels: tuple[Level, ...]
+    edges: tuple[float, ...] = ()
+    scales: tuple[float, ...] = ()
+
+
 class Column(Contract):
     """What a person should know of a column.
 
@@ -190,6 +219,7 @@ class Interface(Contract):
         file: the graph's file name in the folder.
         sha256: of that file, hex.
         explanation: the file that answers are explained with, where there is one.
+        intervals: how sure answers are, where that was learned.
     """
 
     format: Literal[1] = 1
@@ -203,6 +233,7 @@ class Interface(Contract):
     file: str
     sha256: str
     explanation: ExplanationFile | None = None
+    intervals: Intervals | None = None
 
 
 class Manifest(Interface):

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 from app.errors import Problem
+from app.model import conformal
 from app.model.explanation.explainer import Explainer
-from app.model.explanation.result import Explanation
+from app.model.explanation.result import Explanation, nothing
 from app.model.manifest import Class, Example, Interface, Manifest
 from app.model.nearness import largest_difference
 from app.model.records import RecordPacker
@@ -26,14 +27,28 @@ from app.model.runtime import Floats, Packed, Runtime, open_graph
 ROWS_PER_CALL = 4_096
 # The stored answers of the self-test have nine significant digits.
 STORED_DIGITS = 1e-9
-# Rows that a model may be asked in order to explain those of one request: about a minute.
-MAX_CALLS = 40_000_000
 
 Outputs = tuple[npt.NDArray[Any], Floats | None]
 
 
 class ModelError(Exception):
     """A model that must not be served; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is to be told beside the predictions.
+
+    Attributes:
+        probabilities: of each class.
+        interval: the share of the truths that lie in intervals around the answers; None: no
+            intervals.
+        explain: what each column contributes.
+    """
+
+    probabilities: bool = False
+    interval: float | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +59,13 @@ class Prediction:
         values: float64 numbers, or for a classification the labels (dtype object).
         probabilities: float64, shape (rows, classes), columns as in the interface's `classes`;
             None for a regression, or where the estimator has none.
+        interval: how sure the answers are, where that was asked for.
         explanation: why the answers are what they are, where that was asked for.
     """
 
     values: npt.NDArray[Any]
     probabilities: Floats | None = None
+    interval: conformal.Interval | None = None
     explanation: Explanation | None = None
 
 
@@ -117,34 +134,76 @@ class Model:
 
     def predict(self, rows: Packed) -> Prediction:
         """Answer packed rows, in order; no rows, no answers."""
-        values, probabilities = (
-            self._run(rows) if len(rows.numeric) <= ROWS_PER_CALL else self._run_in_parts(rows)
-        )
-        if self.interface.task == "classification":
-            values = self._classes[values]
-        return Prediction(values, probabilities)
+        values, probabilities = self._run_all(rows)
+        return Prediction(self._told(values), probabilities)
 
-    def explain(self, rows: Packed) -> Explanation:
-        """Explain the answers to packed rows, at least one.
+    def check(self, extras: Extras) -> None:
+        """Refuse what the model cannot tell.
 
         Raises:
-            Problem: there is nothing to explain them with, or it would take too long.
+            Problem: says what.
         """
-        if self.explainer is None:
+        if extras.probabilities and not self.gives_probabilities:
+            raise Problem("no-probabilities", "This model gives no probabilities.")
+        if extras.interval is not None:
+            conformal.level_of(self.interface.intervals, extras.interval)
+        if extras.explain and self.explainer is None:
             raise Problem(
                 "no-explanations",
                 "This model explains nothing: it was deployed without background rows "
                 "(deploy.explain is none).",
             )
-        calls = self.explainer.method.calls
-        if len(rows) * calls > MAX_CALLS:
-            raise Problem(
-                "too-many-rows",
-                f"To explain one row, this model answers {calls:,} others; at most "
-                f"{max(1, MAX_CALLS // calls)} rows can be explained at once.",
-                status=413,
-            )
+
+    def answer(self, rows: Packed, extras: Extras) -> Prediction:
+        """Answer packed rows as `predict` does, with what is to be told beside.
+
+        Raises:
+            Problem: the model cannot tell it.
+        """
+        self.check(extras)
+        explanation = None
+        if extras.explain:
+            explanation = self.explain(rows) if len(rows) else nothing(self.interface.features)
+        values, probabilities = self._run_all(rows)
+        interval = None
+        if extras.interval is not None:
+            interval = self._interval(extras.interval, values, probabilities)
+        return Prediction(
+            self._told(values),
+            probabilities if extras.probabilities else None,
+            interval,
+            explanation,
+        )
+
+    def _interval(
+        self, coverage: float, values: npt.NDArray[Any], probabilities: Floats | None
+    ) -> conformal.Interval:
+        intervals = self.interface.intervals
+        assert intervals is not None  # noqa: S101 (check() refuses it)
+        level = conformal.level_of(intervals, coverage)
+        if probabilities is None:
+            widths = conformal.half_widths(intervals, level, values)
+            return conformal.Interval(coverage, level.measured, values - widths, values + widths)
+        inside = conformal.members(level, probabilities, values)
+        sets = np.fromiter((self._classes[row].tolist() for row in inside), object, len(inside))
+        return conformal.Interval(coverage, level.measured, sets=sets)
+
+    def _told(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Give labels for a classification's indices."""
+        return self._classes[values] if self.interface.task == "classification" else values
+
+    def explain(self, rows: Packed) -> Explanation:
+        """Explain the answers to packed rows, at least one.
+
+        Raises:
+            Problem: there is nothing to explain them with.
+        """
+        self.check(Extras(explain=True))
+        assert self.explainer is not None  # noqa: S101 (checked)
         return self.explainer.explain(rows, self._pool.map if self._pool else map)
+
+    def _run_all(self, rows: Packed) -> Outputs:
+        return self._run(rows) if len(rows.numeric) <= ROWS_PER_CALL else self._run_in_parts(rows)
 
     def _run(self, rows: Packed) -> Outputs:
         inputs: dict[str, npt.NDArray[Any]] = {}

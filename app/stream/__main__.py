@@ -70,7 +70,11 @@ async def work(settings: Settings, given: argparse.Namespace) -> None:
             names,
             intake,
             in_service,
-            Options(probabilities=given.probabilities),
+            Options(
+                probabilities=given.probabilities,
+                interval=given.interval,
+                explain=given.explain,
+            ),
             given.batches,
         )
         await worker.run(stop)
@@ -103,6 +107,10 @@ def _arguments() -> argparse.Namespace:
         "--name", help="what the subjects begin with; the model's name unless given"
     )
     parser.add_argument("--probabilities", action="store_true", help="one for each class, too")
+    parser.add_argument(
+        "--interval", type=float, metavar="COVERAGE", help="where the truth lies so often, too"
+    )
+    parser.add_argument("--explain", action="store_true", help="each column's contribution, too")
     parser.add_argument("--batch", type=int, default=512, help="most requests in one call")
     parser.add_argument("--batches", type=int, default=4, help="most calls in work at once")
     parser.add_argument("--metrics-port", type=int, default=0, help="serve Prometheus there")

@@ -9,7 +9,7 @@ import pandas as pd
 from app.model.manifest import Task
 from stages.evaluation.baselines import baselines
 from stages.evaluation.bootstrap import bootstrap, interval
-from stages.evaluation.conformal import prediction_interval
+from stages.evaluation.conformal import Answers, learn, measure, of_folds
 from stages.evaluation.gate import better, kept, refuse_unmeasured
 from stages.evaluation.importance import importance
 from stages.evaluation.metrics import METRICS, Outcome, predictions, score, weighted
@@ -38,8 +38,7 @@ def holdout_report(
         pipeline: the candidate, fitted on the training rows.
         train: prepared training rows, for the baselines.
         test: prepared holdout rows.
-        folds: what the candidate answered in the folds of `train`: `row` (in the raw table) and
-            `prediction`, of the rows that were answered.
+        folds: what the candidate answered in the folds of `train`; see `conformal.of_folds`.
         schema: the tables' schema.
         gate: the block `evaluate.gate`, whose metric tells the candidate from the baselines.
         seed: of the baselines and of every draw.
@@ -74,12 +73,12 @@ def holdout_report(
         # DVC takes a metric of the name `error` for its own failure to read the file
         report["worst_slice"] = {"loss": float(worst["error"])}
         report["worst_slice"] |= {key: float(worst[key]) for key in ("ratio", "rows")}
+    intervals = learn(of_folds(folds, train, schema), schema.task)
+    if intervals is not None:
+        answers = Answers(actual, predicted, probabilities, units)
+        report["prediction_interval"] = measure(intervals, answers)
+        report["prediction_interval"]["calibration_rows"] = len(folds)
     if schema.task == "regression":
-        known = train.loc[folds["row"], schema.target].to_numpy()
-        answers = folds["prediction"].to_numpy()
-        report["prediction_interval"] = prediction_interval(
-            np.abs(known - answers), answers, np.abs(actual - predicted), predicted, units
-        )
         tables["residuals"] = residuals(actual[sample], predicted[sample])
     else:
         tables["labels"] = labels(actual, predicted, schema)

@@ -54,14 +54,15 @@ def fold_answers(folds: Sequence[Fold], rows: pd.Index) -> pd.DataFrame:
         rows: the number in the raw table of each training row.
 
     Returns:
-        `row`, `fold` (from 0) and `prediction`, of the rows that a fold answered.
+        `row`, `fold` (from 0) and `prediction`, of the rows that a fold answered; and where the
+        estimator gives probabilities, `probability_0` and so on, by class.
     """
-    parts = [
-        pd.DataFrame(
-            {"row": rows[fold.rows], "fold": number, "prediction": fold.answers["predict"]}
-        )
-        for number, fold in enumerate(folds)
-    ]
+    parts = []
+    for number, fold in enumerate(folds):
+        columns = {"row": rows[fold.rows], "fold": number, "prediction": fold.answers["predict"]}
+        chances = fold.answers.get("predict_proba", np.empty((len(fold.rows), 0)))
+        columns |= {f"probability_{i}": column for i, column in enumerate(chances.T)}
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts).sort_values(["row", "fold"], ignore_index=True)
 
 

@@ -27,6 +27,7 @@ from app.model.manifest import (
     Example,
     ExplanationFile,
     Feature,
+    Intervals,
     Manifest,
     Parity,
     Task,
@@ -145,6 +146,7 @@ def write_model(
     shift: float = 0.0,
     scale: float = 1.0,
     explained: bool = False,
+    intervals: Intervals | None = None,
 ) -> Path:
     """Write a tiny model folder and return it; `shift` and `scale` change a regression."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,6 +167,7 @@ def write_model(
         file="model.onnx",
         sha256=hashlib.sha256(content).hexdigest(),
         explanation=write_explanation(folder) if explained else None,
+        intervals=intervals,
         metrics={"mae": 12.5},
         lineage={"data": {"path": "data", "md5": "0" * 32}},
         parity=Parity(rows=3, max_relative=0.0, mislabelled=0, tolerance=1e-9),

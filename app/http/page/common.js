@@ -53,11 +53,13 @@ export function headers(extra = {}) {
   return key ? { ...extra, "X-API-Key": key } : extra;
 }
 
+const COVERAGE = 0.9; // of the intervals beside answers
+
 // What the server adds to an answer, as far as this model has it.
 export function query(model) {
   const asked = new URLSearchParams();
   if (model.example.probabilities !== null) asked.set("probabilities", "true");
-  if (model.interval) asked.set("interval", "0.9");
+  if (model.intervals?.levels.some((level) => level.coverage === COVERAGE)) asked.set("interval", COVERAGE);
   return asked;
 }
 

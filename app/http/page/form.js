@@ -96,11 +96,13 @@ function probabilities(classes, [row]) {
   return table([], classes.map((label, i) => [String(label), bar(row[i]), { number: percent(row[i]) }]), "Probabilities");
 }
 
-function interval({ coverage, lower, upper, sets }, unit) {
+function interval({ coverage, measured, lower, upper, sets }, unit) {
   const share = percent(coverage);
-  return element("p", { textContent: sets
-    ? `In ${share} of such cases the truth is among: ${sets[0].map(String).join(", ")}.`
-    : `In ${share} of such cases the truth lies between ${text(lower[0])} and ${text(upper[0])}${unit}.` });
+  const inside = sets
+    ? `is among: ${sets[0].map(String).join(", ")}`
+    : `lies between ${text(lower[0])} and ${text(upper[0])}${unit}`;
+  return element("p", {}, `In ${share} of such cases the truth ${inside}. `,
+    element("span", { className: "quiet", textContent: `On the holdout it was ${percent(measured)}.` }));
 }
 
 function explanation({ base, contributions, method }, unit) {

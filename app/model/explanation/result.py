@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.model.explanation.terms import Floats
+from app.model.manifest import Feature
 from app.model.runtime import Packed
 
 # The model: numbers or indices into the classes; and probabilities, where there are any.
@@ -42,6 +43,12 @@ class Explanation:
     method: str
     additivity_error: float
     standard_error: Floats | None = None
+
+
+def nothing(features: Sequence[Feature]) -> Explanation:
+    """The explanation of no rows."""
+    names = tuple(feature.name for feature in features)
+    return Explanation(np.empty(0), np.empty((0, len(names))), names, "", 0.0)
 
 
 def joined(parts: Sequence[Explanation]) -> Explanation:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from app.model.manifest import (
     MANIFEST,
@@ -19,6 +19,8 @@ from app.model.manifest import (
     Evaluation,
     ExplanationFile,
     Importance,
+    Intervals,
+    Level,
     Manifest,
     Slice,
     Task,
@@ -67,6 +69,9 @@ EVALUATIONS: dict[Task, Evaluation] = {
         confusion=((5, 1, 0), (2, 7, 1), (0, 3, 9)),
     ),
 }
+INTERVALS = Intervals(
+    levels=(Level(coverage=0.9, measured=0.912, bound=500.0),), edges=(), scales=(1.0,)
+)
 PATIENCE = 20_000  # milliseconds, on a busy machine
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
 
@@ -120,7 +125,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Task, htt
     tasks: tuple[Task, Task] = ("regression", "classification")
     folders = [tmp_path_factory.mktemp(task) for task in tasks]
     for folder, task in zip(folders, tasks, strict=True):
-        describe(write_model(folder / "model", task), task)
+        intervals = INTERVALS if task == "regression" else None
+        describe(write_model(folder / "model", task, intervals=intervals), task)
         settings = settings_in(folder)
         publish(folder / "model", settings.model_cache, settings.lock_file)
     with serve(settings_in(folders[0])) as one, serve(settings_in(folders[1])) as other:
@@ -246,7 +252,8 @@ def test_a_file_of_5000_rows_is_predicted(visit: Visit) -> None:
     expect(result).to_contain_text("rows.csv: 5,000 rows predicted")
     expect(result).to_be_focused()
     heads = result.locator(".preview thead th").all_inner_texts()
-    assert heads == ["row", "prediction", *EXAMPLE, "note"]
+    answers = ["prediction", "prediction_lower", "prediction_upper"]
+    assert heads == ["row", *answers, *EXAMPLE, "note"]
     first = regression_answer({**EXAMPLE, "carat weight": 0.0})
     expect(result.locator(".preview tbody tr").first).to_contain_text(f"{first:,.0f}")
     expect(result).to_contain_text("Columns not used: note")
@@ -256,8 +263,8 @@ def test_a_file_of_5000_rows_is_predicted(visit: Visit) -> None:
     assert download.value.suggested_filename == "rows-predicted.csv"
     lines = download.value.path().read_text().splitlines()
     assert len(lines) == 5001
-    assert lines[0] == f"{HEADER},note,prediction"
-    assert float(lines[1].split(",")[-1]) == pytest.approx(first)
+    assert lines[0] == f"{HEADER},note,{','.join(answers)}"
+    assert float(lines[1].split(",")[-3]) == pytest.approx(first)
     assert visit.complaints == []
 
 
@@ -326,25 +333,16 @@ def test_the_columns_that_move_an_answer_are_shown(visit: Visit) -> None:
     assert visit.complaints == []
 
 
-def test_an_interval_is_shown_where_the_server_gives_one(visit: Visit) -> None:
-    """The tiny model has none, so its replies are completed on their way."""
-
-    def describe_more(route: Route) -> None:
-        route.fulfill(json={**route.fetch().json(), "interval": {}})
-
-    def answer_more(route: Route) -> None:
-        assert "interval=0.9" in route.request.url
-        body = route.fetch(url=route.request.url.split("?")[0]).json()
-        body["interval"] = {"coverage": 0.9, "lower": [18_000.0], "upper": [19_000.0]}
-        route.fulfill(json=body)
-
-    visit.page.route("**/model", describe_more)
-    visit.page.route("**/predict/records?*", answer_more)
+def test_an_interval_is_shown_where_the_model_has_one(visit: Visit) -> None:
     page = open_page(visit)
     page.get_by_role("button", name="Predict").click()
     expect(page.locator("#answer")).to_contain_text(
-        "In 90 % of such cases the truth lies between 18,000 and 19,000 USD."
+        f"In 90 % of such cases the truth lies between {ANSWER - 500:,.0f} and "
+        f"{ANSWER + 500:,.0f} USD. On the holdout it was 91.2 %."
     )
+    send_file(page, "rows.csv", f"{HEADER}\n{ROW}\n")
+    expect(page.locator("#result")).to_contain_text("prediction_upper")
+    assert visit.complaints == []
 
 
 @pytest.mark.parametrize(("theme", "width"), LOOKS)

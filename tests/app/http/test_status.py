@@ -168,7 +168,7 @@ def test_unforeseen_fault_is_a_problem_and_tells_nothing(
 
     publish(write_model(tmp_path / "model"), settings.model_cache, settings.lock_file)
     with serve(settings) as client:
-        monkeypatch.setattr("app.model.model.Model.predict", fail)
+        monkeypatch.setattr("app.model.model.Model.answer", fail)
         reply = client.post("/predict/records", json={"records": [EXAMPLE]})
         assert client.get("/live").status_code == 200
     assert reply.status_code == 500

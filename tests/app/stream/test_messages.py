@@ -5,9 +5,11 @@ import msgpack
 import pytest
 
 from app.batch.answers import Options
+from app.model.manifest import Intervals, Level
 from app.model.model import Model
 from app.stream.messages import Request, answer
 from tests.app.batch.conftest import answers, records
+from tests.app.conftest import write_model
 
 
 def test_requests_of_both_encodings_are_answered_in_their_own(regression: Path) -> None:
@@ -56,3 +58,15 @@ def test_probabilities_have_the_names_of_the_csv(classification: Path) -> None:
     assert decoded.pop("prediction") == "low"
     assert list(decoded) == ["probability_low", "probability_middle", "probability_high"]
     assert sum(decoded.values()) == pytest.approx(1)
+
+
+def test_an_interval_has_the_names_of_the_csv(tmp_path: Path) -> None:
+    intervals = Intervals(levels=(Level(coverage=0.9, measured=0.9, bound=2.0),), scales=(1.0,))
+    model = Model.load(write_model(tmp_path / "model", intervals=intervals))
+    (row,) = records(1)
+    request = Request("a", msgpack.packb(row))
+    (got,) = answer(model, [request], Options(interval=0.9))
+    (value,) = answers([row])
+    assert msgpack.unpackb(got.data) == pytest.approx(
+        {"prediction": value, "prediction_lower": value - 2, "prediction_upper": value + 2}
+    )

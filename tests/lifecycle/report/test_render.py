@@ -33,7 +33,7 @@ REVISION = Revision(
         "rows": {"train": 400, "holdout": 100},
         "prediction_interval": {
             "level": 0.9,
-            "half_width": 17.5,
+            "mean_width": 17.5,
             "coverage": 0.912,
             "measured_rows": 50,
         },
@@ -122,7 +122,10 @@ class Page(HTMLParser):
 def test_the_page_needs_nothing_else_and_tells_all() -> None:
     page = Page(html.render(subject()))
     assert "rmse 10 (95 % interval 9 to 11), better than the champion's 15." in page.text
-    assert "An answer ± 17.5 held the truth in 91.2 % of 50 rows (90 % intended)." in page.text
+    assert (
+        "Intervals of 17.5 on the mean held the truth in 91.2 % of 50 rows (90 % intended)."
+        in page.text
+    )
     assert "ridge compare 10.5 ± 0.25" in page.text
     assert "<b> = x 25 20 2.00" in page.text
     assert "train.folds 3 5" in page.text

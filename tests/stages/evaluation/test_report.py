@@ -104,7 +104,7 @@ def test_a_regression_tells_its_interval_and_its_worst_town() -> None:
         fitted(train, known), train, test, answered(train, known), known, gate(known), seed=1
     )
     assert report["prediction_interval"]["coverage"] == pytest.approx(0.9, abs=0.1)
-    assert report["prediction_interval"]["half_width"] > report["model"]["mae"]
+    assert report["prediction_interval"]["mean_width"] > 2 * report["model"]["mae"]
     assert tables["slices"]["slice"].iloc[0] == "town = Ulm"
     np.testing.assert_allclose(
         tables["residuals"]["residual"],
