@@ -104,8 +104,15 @@ def scored(scorer: Any, answers: Answers, y: pd.Series) -> float:
         scorer: of one of PyCaret's metrics: an object or a name.
         answers: to the rows of `y`.
         y: the targets, shape (rows,).
+
+    Returns:
+        The score; not a number where the answers lack what it is computed of, say probabilities.
     """
-    return float(get_scorer(scorer)(Recorded(answers, np.unique(y)), None, y))
+    scorer = get_scorer(scorer)
+    methods = scorer._response_method
+    if not answers.keys() & ({methods} if isinstance(methods, str) else set(methods)):
+        return float("nan")
+    return float(scorer(Recorded(answers, np.unique(y)), None, y))
 
 
 class Recorded:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+from sklearn.metrics import brier_score_loss, log_loss
 
 from app.model.manifest import Task
 from stages.params import Train
@@ -70,10 +71,21 @@ def start(
         "deterministic": True,
         "force_col_wise": True,
     }
+    if schema.task == "classification":
+        add_proper_scores(experiment)
     repairs.score_in_float64(experiment)
     if schema.task == "classification":
         repairs.score_only_what_is_defined(experiment)
     return experiment
+
+
+def add_proper_scores(experiment: Any) -> None:
+    """Let the leaderboard tell how good the probabilities are, and `train.sort` choose by it."""
+    scores = dict(zip(repairs.PROPER_SCORES, (log_loss, brier_score_loss), strict=True))
+    if experiment.is_multiclass:
+        del scores["Brier"]  # scikit-learn's is that of two classes
+    for name, score in scores.items():
+        experiment.add_metric(name.lower(), name, score, "pred_proba", greater_is_better=False)
 
 
 def table(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:

@@ -47,8 +47,8 @@ class Leaderboard:
             if np.isnan(row[self.sort]):
                 raise ValueError(
                     f"train.sort: {row['estimator']} has no mean {self.sort} over the folds. The "
-                    "AUC needs probabilities and a fold validated on rows of every label, R2 two "
-                    "rows in each fold. Take another metric, or fewer folds."
+                    "AUC, the log loss and Brier need probabilities and a fold validated on rows "
+                    "of every label, R2 two rows in each fold. Take another metric, or fewer folds."
                 )
 
     def ranking(self) -> list[int]:

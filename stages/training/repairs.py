@@ -17,6 +17,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.metrics import get_scorer
 from sklearn.preprocessing import FunctionTransformer
 
+# Those of probabilities: at their best where these are true
+PROPER_SCORES = ("Log loss", "Brier")
 # What a fitted CatBoost model notes of its training that differs between two equal ones.
 VOLATILE = ("train_finish_time", "model_guid")
 
@@ -63,9 +65,11 @@ def score_only_what_is_defined(experiment: Any) -> None:
 
     Symptom: for many classes the AUC is computed of the decision function, which scikit-learn
     refuses, and counts 0. A fold with none but the first two of many labels is scored as one of
-    two classes. An AUC that is not defined in a fold counts 0. Here it is missing, and the mean
-    is over the other folds.
-    Test: test_search.py, the AUC of many labels and of folds that lack one.
+    two classes. A score that is not defined in a fold, or that needs probabilities which the
+    estimator does not give, counts 0, the best of all losses. Here it is missing, and the mean is
+    over the other folds.
+    Test: test_search.py, the AUC of many labels and of folds that lack one, the log loss of what
+    gives no probabilities.
     End: PyCaret scores with `roc_auc_ovr` and leaves undefined scores out.
     """
     if experiment.is_multiclass:
@@ -75,17 +79,19 @@ def score_only_what_is_defined(experiment: Any) -> None:
                 metric.score_func.kwargs_if_binary = None
     cross_validate = experiment._create_model_with_cv
 
-    def without_invented_auc(**arguments: Any) -> Any:
+    def without_invented(**arguments: Any) -> Any:
         model, seconds, scores, means = cross_validate(**arguments)
         y = arguments["data_y"]
-        folds = arguments["cv"].split(arguments["data_X"], y, arguments["groups"])
-        has_auc = hasattr(model, "predict_proba") or not experiment.is_multiclass
-        defined = [has_auc and y.iloc[test].nunique() == y.nunique() for _, test in folds]
-        auc = scores["AUC"].iloc[: len(defined)].where(defined)
-        scores["AUC"] = [*auc, auc.mean(), auc.std(ddof=0)]
+        folds = list(arguments["cv"].split(arguments["data_X"], y, arguments["groups"]))
+        has_labels = np.array([y.iloc[test].nunique() == y.nunique() for _, test in folds])
+        has_probabilities = hasattr(model, "predict_proba")
+        for name in scores.columns.intersection(["AUC", *PROPER_SCORES]):
+            has_score = has_probabilities or (name == "AUC" and not experiment.is_multiclass)
+            values = scores[name].iloc[: len(folds)].where(has_labels & has_score)
+            scores[name] = [*values, values.mean(), values.std(ddof=0)]
         return model, seconds, scores, means
 
-    experiment._create_model_with_cv = without_invented_auc
+    experiment._create_model_with_cv = without_invented
 
 
 @contextmanager

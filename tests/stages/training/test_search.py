@@ -246,6 +246,25 @@ def test_an_auc_that_cannot_be_measured_does_not_rank() -> None:
     assert board.set_index("estimator")["AUC"].isna().to_dict() == {"ridge": True, "dt": False}
 
 
+@no_auc
+def test_the_log_loss_of_many_labels_ranks_what_gives_probabilities_for_them() -> None:
+    experiment, board = by_groups(models=["dt", "lr"], sort="Log loss")
+    assert board["estimator"].tolist() == ["lr", "dt"]
+    linear = experiment._master_model_container[1]["scores"]["Log loss"]
+    assert linear.isna().sum() == 3  # groups 0, 4 and 8 lack a label
+    assert 0 < board["Log loss"][0] < np.log(3) < board["Log loss"][1]
+    assert "Brier" not in board
+
+
+def test_what_gives_no_probabilities_has_no_log_loss_instead_of_the_best() -> None:
+    _, board, _ = fitted("classification", models=["ridge", "lr"], sort="Accuracy")
+    losses = board.set_index("estimator")[["Log loss", "Brier"]]
+    assert losses.loc["ridge"].isna().all()
+    assert losses.loc["lr"].between(0, 1, inclusive="neither").all()
+    with pytest.raises(ValueError, match=r"train\.sort: ridge has no mean Brier over the folds"):
+        fitted("classification", models=["ridge", "lr"], sort="Brier")
+
+
 @pytest.mark.parametrize("sort", ["RMSE", "R2"])
 def test_a_blend_is_of_those_with_the_best_folds(sort: str) -> None:
     pipeline, _, _ = fitted("regression", models=["dummy", "dt", "ridge"], blend=2, sort=sort)
