@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,12 +36,15 @@ class Limits:
         max_rows: see the name.
         max_columns: see the name.
         max_explained_rows: most rows whose answers are explained at once.
+        claim: called with the bytes that the next step may take, before it takes them, instead of
+            those of the step before; raises a Problem where there are not so many.
     """
 
     max_bytes: int = 256 * 1024**2
     max_rows: int = 5_000_000
     max_columns: int = 4_096
     max_explained_rows: int = 50_000
+    claim: Callable[[int], None] = lambda size: None
 
     def check_explained_rows(self, rows: int) -> None:
         """Refuse to explain too many answers.
@@ -101,6 +105,9 @@ class Settings(BaseSettings):
         max_explained_rows: most rows that one request may have explained.
         max_concurrent: most large requests (files, and JSON beyond a few rows) that each worker
             answers at once; a further one gets 503.
+        max_memory: bytes that each worker may have in memory; 0: its share of four fifths of what
+            the machine, or the container, has. A request that may need more gets 413, one that
+            comes too soon 503.
         upload_seconds: how long a client may take to send its body.
         shutdown_seconds: how long the end of the server waits for requests in work.
         aws_access_key_id: like the next ones, boto3's own variable, without the prefix;
@@ -145,6 +152,7 @@ class Settings(BaseSettings):
     max_columns: Positive = Limits.max_columns
     max_explained_rows: Positive = Limits.max_explained_rows
     max_concurrent: Positive = 16
+    max_memory: Annotated[int, Field(ge=0)] = 0
     upload_seconds: Annotated[float, Field(gt=0)] = 120
     shutdown_seconds: Positive = 20
 

@@ -19,11 +19,16 @@ from app.formats.registry import Bytes, check_names
 from app.model.manifest import Class, Interface
 from app.model.model import Model, Prediction
 from app.model.packing import pack as pack_table
+from app.model.packing import packing_memory
 from app.model.runtime import Packed
 from app.settings import Limits
 
 MAX_HEADER = 1024**2  # bytes
 TEXT = pa.dictionary(pa.int32(), pa.string())
+
+# Memory that reading takes at most: for a cell; for a byte of the file; for a byte of one that is
+# parsed with all its columns.
+READ_CELL, READ_BYTE, PARSED_BYTE = 16, 10, 18
 
 SPECIAL = re.compile(rb'[",\r\n]')  # what a cell must have quotes for
 ROWS = 16_384  # written in one go
@@ -32,12 +37,29 @@ SLICE = 1024**2  # bytes searched or split in one go, so that no other thread wa
 
 def pack(data: Bytes, model: Model, limits: Limits) -> tuple[Packed, list[str]]:
     """Read and pack a CSV file; see `app.formats.registry.pack`."""
+    features = model.interface.features
+    limits.claim(_reading_memory(data, len(features)))
     table, ignored = read(data, model.interface, limits)
     limits.check_rows(table.num_rows)
-    return pack_table(table, model.interface.features), ignored
+    limits.claim(packing_memory(table))
+    return pack_table(table, features), ignored
 
 
-def as_csv(data: Bytes, max_bytes: int) -> Bytes:
+def _reading_memory(data: Bytes, columns: int) -> int:
+    """Bytes that reading a file may take at most, beside its own."""
+    lines = 1 + sum(
+        data.count(b"\n", start, start + SLICE) + data.count(b"\r", start, start + SLICE)
+        for start in range(0, len(data), SLICE)
+    )
+    return READ_CELL * columns * lines + READ_BYTE * len(data)
+
+
+def reply_memory(data: Bytes) -> int:
+    """Bytes that a file's rows may take at most while predictions are appended to them."""
+    return (1 if _one_line_per_row(data) else PARSED_BYTE) * len(data)
+
+
+def as_csv(data: Bytes, limits: Limits) -> Bytes:
     """Give the file as it is; it was small enough to be received."""
     return data
 

@@ -1,11 +1,13 @@
 """The JSON bodies of MLflow's scoring protocol, to packed rows."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, cast
 
 import orjson
 
-from app.errors import Problem, invalid_values
+from app.errors import MAX_ERRORS, Problem, invalid_values
 from app.formats.json import pack_records, parse_object
 from app.formats.registry import refuse_repeated
 from app.model.model import Model
@@ -23,7 +25,7 @@ def pack(body: bytes | bytearray, model: Model, limits: Limits) -> tuple[Packed,
     return pack_records(_records(body), model, limits)
 
 
-def _records(body: bytes | bytearray) -> list[Record]:
+def _records(body: bytes | bytearray) -> Sequence[Record]:
     parsed = parse_object(body, _parse)
     keys = set(parsed) - {IGNORED}
     if len(keys) != 1 or not keys <= set(KEYS):
@@ -40,7 +42,7 @@ def _records(body: bytes | bytearray) -> list[Record]:
         return _records_of_columns(rows)
     if not isinstance(rows, list):
         raise Problem("invalid-json", f"{key!r} must be a list of objects.")
-    return rows
+    return cast(list[Record], rows)
 
 
 def _parse(body: bytes | bytearray) -> Any:
@@ -71,7 +73,7 @@ def _constant(name: str) -> None:
         raise ValueError(f"{name} is not a number of JSON")
 
 
-def _records_of_split(frame: Any) -> list[Record]:
+def _records_of_split(frame: Any) -> Sequence[Record]:
     columns = frame.get("columns") if isinstance(frame, dict) else None
     rows = frame.get("data") if isinstance(frame, dict) else None
     if (
@@ -85,20 +87,54 @@ def _records_of_split(frame: Any) -> list[Record]:
         )
     refuse_repeated(columns)
     width = len(columns)
-    faults = [
+    faults = (
         {"row": number, "detail": f"is not a list of {width} values, one per column"}
         for number, row in enumerate(rows, 1)
         if not isinstance(row, list) or len(row) != width
-    ]
-    if faults:
-        raise invalid_values(faults)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    )
+    if first := [*islice(faults, MAX_ERRORS)]:
+        raise invalid_values(first)
+    return _Records(columns, rows)
 
 
-def _records_of_columns(columns: dict[str, Any]) -> list[Record]:
+def _records_of_columns(columns: dict[str, Any]) -> Sequence[Record]:
     lengths = {len(values) if isinstance(values, list) else -1 for values in columns.values()}
     if len(lengths) != 1 or -1 in lengths:
         raise Problem(
             "invalid-json", '"inputs" must give a list of values per column, all of one length.'
         )
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return _Records([*columns], _Rows([*columns.values()]))
+
+
+class _Records(Sequence[Record]):
+    """Rows as records, each made when it is looked at: they take far more memory than the rows."""
+
+    def __init__(self, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        self._names = names
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self._record(row) for row in self._rows[index]]
+        return self._record(self._rows[index])
+
+    def _record(self, row: Sequence[Any]) -> Record:
+        return dict(zip(self._names, row, strict=True))
+
+
+class _Rows(Sequence[Sequence[Any]]):
+    """Columns of one length as rows, each made when it is looked at."""
+
+    def __init__(self, columns: Sequence[list[Any]]) -> None:
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [*zip(*(column[index] for column in self._columns), strict=True)]
+        return [column[index] for column in self._columns]

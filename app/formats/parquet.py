@@ -13,19 +13,24 @@ from app.formats.parquet_pages import PageError, Sizes, sizes
 from app.formats.registry import Bytes, check_names
 from app.model.manifest import Interface
 from app.model.model import Model
-from app.model.packing import check_type, is_text
+from app.model.packing import check_type, is_text, packing_memory
 from app.model.packing import pack as pack_table
 from app.model.runtime import Packed
 from app.settings import Limits
 
 BATCH = 1_024  # rows unpacked in one go, texts and all
 WIDEST_NUMBER = 32  # bytes, of a decimal
+# Memory that reading takes at most: for a cell, for a byte of an unpacked page.
+READ_CELL, READ_BYTE = 16, 8
+# As CSV: for a byte of text, which grows, is copied and joined; for a cell that is no text.
+TEXT_BYTE, NUMBER = 4, 27
 GROWTH = 4  # a number of 8 bytes takes up to 25 as text
 
 
 def pack(data: Bytes, model: Model, limits: Limits) -> tuple[Packed, list[str]]:
     """Read and pack a Parquet file; see `app.formats.registry.pack`."""
     table, ignored = read(data, model.interface, limits)
+    limits.claim(packing_memory(table))
     return pack_table(table, model.interface.features), ignored
 
 
@@ -48,6 +53,7 @@ def read(data: Bytes, interface: Interface, limits: Limits) -> tuple[pa.Table, l
             check_type(feature, schema.field(feature.name).type)
         _check_stored(file, names)
         _check_size(size, limits)
+        limits.claim(READ_CELL * len(names) * size.rows + READ_BYTE * size.unpacked)
         # Texts stay encoded: a few bytes can stand for millions of long ones.
         texts = [name for name in names if is_text(schema.field(name).type)]
         table = _open(data, texts).read(columns=names)
@@ -108,13 +114,13 @@ def _is_bytes(type_: pa.DataType) -> bool:
     )
 
 
-def as_csv(data: Bytes, max_bytes: int) -> bytes:
+def as_csv(data: Bytes, limits: Limits) -> bytes:
     """Write all rows and columns as CSV.
 
     Raises:
-        Problem: they have no form as CSV, or take more than `GROWTH` times `max_bytes`.
+        Problem: they have no form as CSV, or take more than `GROWTH` times `limits.max_bytes`.
     """
-    limit = GROWTH * max_bytes
+    limit = GROWTH * limits.max_bytes
     too_large = Problem(
         "too-large", f"These rows take more than {limit} bytes as CSV. Ask for JSON.", status=413
     )
@@ -124,8 +130,12 @@ def as_csv(data: Bytes, max_bytes: int) -> bytes:
         _check_csv_form(schema)
         _check_stored(file, schema.names)
         size = sizes(data, schema.names)
-        if max(size.unpacked, size.longest, sum(_lengths(data, schema, size.rows))) > limit:
+        limits.claim(READ_CELL * len(schema.names) * size.rows + READ_BYTE * size.unpacked)
+        texts = sum(_lengths(data, schema, size.rows))
+        if max(size.unpacked, size.longest, texts) > limit:
             raise too_large
+        numbers = NUMBER * len(schema.names) * size.rows
+        limits.claim(TEXT_BYTE * min(limit, texts + numbers) + size.unpacked)
         sink = pa.BufferOutputStream()
         with arrow_csv.CSVWriter(sink, schema) as writer:
             for batch in file.iter_batches(BATCH):

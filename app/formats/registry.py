@@ -57,7 +57,7 @@ class FileModule(FormatModule, Protocol):
     ) -> tuple["pa.Table", list[str]]:
         """Read a file; give the model's columns and the names of the others."""
 
-    def as_csv(self, data: Bytes, max_bytes: int) -> Bytes:
+    def as_csv(self, data: Bytes, limits: Limits) -> Bytes:
         """Give all rows and columns of a file as CSV, or refuse where that is too large."""
 
 
@@ -144,14 +144,14 @@ def pack(source: Format, data: Bytes, model: Model, limits: Limits) -> tuple[Pac
     return module.pack(data, model, limits)
 
 
-def as_csv(source: Format, data: Bytes, max_bytes: int) -> Bytes:
+def as_csv(source: Format, data: Bytes, limits: Limits) -> Bytes:
     """Give a file's rows as CSV; CSV itself as it is.
 
     Raises:
-        Problem: they have no form as CSV, or take more than `max_bytes`.
+        Problem: they have no form as CSV, or are too large.
     """
     module = cast(FileModule, import_module(source.module))
-    return module.as_csv(data, max_bytes)
+    return module.as_csv(data, limits)
 
 
 def check_names(names: Sequence[str], interface: Interface, max_columns: int) -> list[str]:

@@ -12,6 +12,7 @@ from starlette.types import Message
 
 from app.errors import Problem
 from app.formats.registry import Upload
+from app.operations.budget import Claim
 
 # Smaller bodies are answered on the event loop; a thread would take longer than the answer.
 SMALL_BYTES = 16_384
@@ -79,21 +80,21 @@ def _chunk(message: Message) -> bytes:
     return chunk
 
 
-async def read_body(request: Request, max_bytes: int, seconds: float) -> bytearray:
-    """Receive a whole body.
+async def read_body(request: Request, max_bytes: int, seconds: float, claim: Claim) -> bytearray:
+    """Receive a whole body, whose memory is claimed as it comes.
 
     Raises:
         Problem: it is too large, or takes too long.
     """
     body = bytearray()
     async with _deadline(seconds):
-        async for chunk in _chunks(request, max_bytes):
+        async for chunk in _chunks(request, max_bytes, claim):
             body += chunk
     return body
 
 
-async def read_file(request: Request, max_bytes: int, seconds: float) -> Upload:
-    """Receive the part named `file` of a multipart body.
+async def read_file(request: Request, max_bytes: int, seconds: float, claim: Claim) -> Upload:
+    """Receive the part named `file` of a multipart body, whose memory is claimed as it comes.
 
     Raises:
         Problem: the body is not such a form, too large, or takes too long.
@@ -111,7 +112,7 @@ async def read_file(request: Request, max_bytes: int, seconds: float) -> Upload:
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
         async with _deadline(seconds):
-            async for chunk in _chunks(request, max_bytes):
+            async for chunk in _chunks(request, max_bytes, claim):
                 parser.write(chunk)
     except FormParserError as error:
         raise Problem(
@@ -126,7 +127,7 @@ async def read_file(request: Request, max_bytes: int, seconds: float) -> Upload:
     return form.file
 
 
-async def _chunks(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+async def _chunks(request: Request, max_bytes: int, claim: Claim) -> AsyncIterator[bytes]:
     too_large = Problem(
         "too-large", f"The body is larger than this server takes: {max_bytes} bytes.", status=413
     )
@@ -138,6 +139,7 @@ async def _chunks(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
         received += len(chunk)
         if received > max_bytes:
             raise too_large
+        claim.keep(received + received // 8)  # a growing array takes an eighth more
         yield chunk
 
 

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote
 
-from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.errors import Problem
 from app.formats import json, mlflow
@@ -18,13 +18,19 @@ from app.http.body import content_type, is_small, read_body, read_file, read_sma
 from app.http.service import Service
 from app.model.model import Extras, Model, Prediction
 from app.model.runtime import Packed
-from app.operations import memory
+from app.operations.budget import Claim
 from app.settings import Limits
 
 LARGE = 1024**2  # bytes; larger replies go out in pieces, larger files leave memory to clear
 # Rows that a model may be asked in order to explain those of one request: about a minute.
 MAX_CALLS = 40_000_000
 MAX_NAMED = 4_096  # bytes of ignored columns in a header, which clients limit
+# Memory that a step may take: JSON once it is parsed, by its bytes; an answer's numbers and their
+# text, by their count; what an explanation takes for each row and column.
+JSON_GROWTH = 36
+FEW = 16  # rows, whose answers are not worth a claim
+ANSWER_BYTES = 80
+EXPLAINED_BYTES = 160
 JSON_TYPES = (*JSON.media_types, "")
 JSON_REPLY = JSON.media_types[0].encode()
 CSV_REPLY = f"{CSV.media_types[0]}; charset=utf-8".encode()
@@ -57,10 +63,10 @@ class Answer:
 async def predict(request: Request) -> Response:
     """`POST /predict`: a file in a multipart form."""
     service: Service = request.app.state.service
-    async with _place(service):
+    async with _place(service) as claim:
         settings = service.settings
-        upload = await read_file(request, settings.max_bytes, settings.upload_seconds)
-        return await _reply_to_file(request, service, upload)
+        upload = await read_file(request, settings.max_bytes, settings.upload_seconds, claim)
+        return await _reply_to_file(request, service, upload, claim)
 
 
 async def predict_records(request: Request) -> Response:
@@ -78,25 +84,25 @@ async def invocations(request: Request) -> Response:
     if not is_file_type(media_type):
         raise _unsupported([source.media_types[0] for source in (JSON, *FILES)])
     service: Service = request.app.state.service
-    async with _place(service):
+    async with _place(service) as claim:
         settings = service.settings
-        body = await read_body(request, settings.max_bytes, settings.upload_seconds)
-        return await _reply_to_file(request, service, Upload(body, media_type=media_type))
+        body = await read_body(request, settings.max_bytes, settings.upload_seconds, claim)
+        upload = Upload(body, media_type=media_type)
+        return await _reply_to_file(request, service, upload, claim)
 
 
-async def _reply_to_file(request: Request, service: Service, upload: Upload) -> Response:
+async def _reply_to_file(
+    request: Request, service: Service, upload: Upload, claim: Claim
+) -> Response:
     answer = partial(
         answer_file,
         _model(service),
         upload,
-        service.limits,
+        replace(service.limits, claim=claim.work),
         _extras(request),
         to_csv=_accepts_csv(request),
     )
-    reply = _reply(request, await _on_thread(service, answer))
-    if len(upload.data) > LARGE:
-        reply.background = BackgroundTask(memory.release)
-    return reply
+    return _reply(request, await _on_thread(service, answer), claim)
 
 
 async def _reply_to_json(request: Request, pack_json: PackJson) -> Response:
@@ -108,10 +114,11 @@ async def _reply_to_json(request: Request, pack_json: PackJson) -> Response:
         model = _model(service)
         body = await read_small(request, settings.upload_seconds)
         return _reply(request, answer_json(model, body, pack_json, limits, extras))
-    async with _place(service):
-        large = await read_body(request, settings.max_json_bytes, settings.upload_seconds)
+    async with _place(service) as claim:
+        large = await read_body(request, settings.max_json_bytes, settings.upload_seconds, claim)
+        limits = replace(limits, claim=claim.work)
         answer = partial(answer_json, _model(service), large, pack_json, limits, extras)
-        return _reply(request, await _on_thread(service, answer))
+        return _reply(request, await _on_thread(service, answer), claim)
 
 
 def answer_file(
@@ -132,11 +139,14 @@ def answer_file(
     model.check(extras)
     source = file_format(upload)
     rows, ignored = pack(source, upload.data, model, limits)
+    memory = _memory(model, rows, extras)
+    limits.claim(memory)
     prediction = _predict(model, rows, limits, extras)
     if to_csv:
         from app.formats import csv  # imports Arrow, which takes long
 
-        table = as_csv(source, upload.data, limits.max_bytes)
+        table = as_csv(source, upload.data, limits)
+        limits.claim(memory + csv.reply_memory(table))
         pieces = csv.reply(table, prediction, model.interface.classes)
     else:
         pieces = json.reply(model, prediction)
@@ -160,7 +170,10 @@ def answer_json(
         Problem: the body does not fit.
     """
     model.check(extras)
+    limits.claim(JSON_GROWTH * len(body))
     rows, ignored = pack_json(body, model, limits)
+    if len(rows) > FEW:
+        limits.claim(_memory(model, rows, extras))
     prediction = _predict(model, rows, limits, extras)
     pieces = json.reply(model, prediction)
     return Answer(pieces, JSON_REPLY, model.version, len(prediction.values), ignored)
@@ -191,6 +204,17 @@ def _check_calls(model: Model, rows: int) -> None:
         )
 
 
+def _memory(model: Model, rows: Packed, extras: Extras) -> int:
+    """Bytes that answering rows may take at most: their values, answers, and the reply's text."""
+    interface = model.interface
+    bounds = 2 if extras.interval is not None else 0
+    numbers = 1 + bounds + (len(interface.classes) if model.gives_probabilities else 0)
+    label = max((len(str(one)) for one in interface.classes), default=0)
+    explained = EXPLAINED_BYTES * len(interface.features) if extras.explain else 0
+    per_row = 8 * len(interface.features) + ANSWER_BYTES * numbers + 2 * label + explained
+    return per_row * len(rows)
+
+
 def _model(service: Service) -> Model:
     if service.in_service.current is None:
         raise service.in_service.none_yet()
@@ -198,8 +222,10 @@ def _model(service: Service) -> Model:
 
 
 @asynccontextmanager
-async def _place(service: Service) -> AsyncIterator[None]:
+async def _place(service: Service) -> AsyncIterator[Claim]:
     """Hold a place for a large request while its body is received and answered.
+
+    The claim on memory that comes with it ends with the place, or with a large reply.
 
     Raises:
         Problem: all places are taken.
@@ -213,7 +239,12 @@ async def _place(service: Service) -> AsyncIterator[None]:
             headers={"Retry-After": "1"},
         )
     async with service.places:
-        yield
+        claim = service.budget.claim()
+        try:
+            yield claim
+        except BaseException:
+            claim.release()
+            raise
 
 
 async def _on_thread(service: Service, function: Callable[[], Answer]) -> Answer:
@@ -230,7 +261,31 @@ class _Whole(Response):
         self.background = None
 
 
-def _reply(request: Request, answer: Answer) -> Response:
+class _Pieces(Response):
+    """A large reply: in pieces, which claim memory until they are sent."""
+
+    def __init__(
+        self, pieces: list[bytes], headers: list[tuple[bytes, bytes]], claim: Claim | None
+    ) -> None:
+        self.raw_headers = headers
+        self._pieces = pieces
+        self._claim = claim
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await send(start)
+            last = len(self._pieces) - 1
+            for number, piece in enumerate(self._pieces):
+                body = {"type": "http.response.body", "body": piece, "more_body": number < last}
+                await send(body)
+        finally:
+            self._pieces.clear()
+            if self._claim is not None:
+                self._claim.release()
+
+
+def _reply(request: Request, answer: Answer, claim: Claim | None = None) -> Response:
     trace = request.scope["trace"]
     trace.version, trace.rows = answer.version, answer.rows
     size = sum(map(len, answer.pieces))
@@ -241,11 +296,14 @@ def _reply(request: Request, answer: Answer) -> Response:
     ]
     if answer.ignored:
         headers.append((b"x-ignored-columns", _listed(answer.ignored)))
-    if size <= LARGE:
-        return _Whole(b"".join(answer.pieces), headers)
-    reply = StreamingResponse(_each(answer.pieces))
-    reply.raw_headers = headers
-    return reply
+    if size > LARGE:
+        if claim is not None:
+            claim.work(0)
+            claim.keep(size)
+        return _Pieces(answer.pieces, headers, claim)
+    if claim is not None:
+        claim.release()
+    return _Whole(b"".join(answer.pieces), headers)
 
 
 def _listed(names: Sequence[str]) -> bytes:
@@ -258,11 +316,6 @@ def _listed(names: Sequence[str]) -> bytes:
             break
         listed.append(name)
     return ", ".join(listed).encode()
-
-
-async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
 
 
 def _extras(request: Request) -> Extras:

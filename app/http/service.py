@@ -8,12 +8,15 @@ from importlib import import_module
 
 from app.formats.registry import FILES
 from app.operations import log, memory, metrics
+from app.operations.budget import Budget
 from app.operations.supervise import Supervisor
 from app.operations.takeover import ModelInService
 from app.settings import Settings
 
 # An import stops all threads for a moment; the first requests are answered before it.
 WARM_UP_SECONDS = 1.0
+# Of the machine's memory, for all workers.
+MEMORY_SHARE = 0.8
 
 
 class Service:
@@ -24,6 +27,7 @@ class Service:
         limits: the same settings' limits of a table.
         key: the API key, or None where there is none.
         in_service: the model.
+        budget: the memory for large requests.
         places: one for each large request that may be answered at once.
         threads: where files are read and answered, beside the event loop.
         background: what keeps the worker's own tasks alive.
@@ -35,6 +39,8 @@ class Service:
         self.key = settings.api_key.get_secret_value().encode() if settings.api_key else None
         self.in_service = ModelInService(settings)
         self.places = asyncio.Semaphore(settings.max_concurrent)
+        share = int(MEMORY_SHARE * memory.available() / settings.workers)
+        self.budget = Budget(settings.max_memory or share)
         # More jobs at once than cores would only cost memory.
         self.threads = ThreadPoolExecutor(settings.cores, "files")
         self.background = Supervisor()

@@ -17,6 +17,9 @@ from app.model.runtime import Floats, Packed
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
 
+# Bytes that packing takes for a cell, and for a distinct text.
+CELL, DISTINCT = 20, 224
+
 Fault = tuple[int, str]  # row, counted from 0, and what is wrong there
 Column = tuple[npt.NDArray[Any], list[Fault]]
 
@@ -76,6 +79,18 @@ def pack_fitting(
                 {"row": row + 1, "column": feature.name, "detail": detail} for row, detail in faults
             ]
     return packed, sorted(errors, key=lambda error: error["row"])
+
+
+def packing_memory(table: pa.Table) -> int:
+    """Bytes that a table and packing it may take at most."""
+    distinct = sum(
+        len(chunk.dictionary)
+        for column in table.columns
+        if pa.types.is_dictionary(column.type)
+        for chunk in column.chunks
+    )
+    cells = table.num_rows * table.num_columns
+    return int(CELL * cells + DISTINCT * distinct + table.nbytes)
 
 
 def check_type(feature: Feature, type_: pa.DataType) -> None:
@@ -186,6 +201,9 @@ def _read_each(
             except ValueError as error:
                 details[index] = str(error)
         values.append(value)
+        if limit is not None and len(details) >= limit:  # enough to be refused
+            values += [np.nan] * (len(texts) - len(values))
+            break
     rows = np.flatnonzero(np.isin(positions, [*details]))[:limit].tolist()
     faults = [(row, details[positions[row]]) for row in rows]
     return np.array([*values, np.nan])[positions], faults

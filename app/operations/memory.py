@@ -1,10 +1,18 @@
 """Keeps a worker small: memory that a large file needed goes back to the system."""
 
 import ctypes
+import os
+from contextlib import suppress
+from pathlib import Path
 
 # glibc's numbers; other C libraries neither do this nor have the function.
 M_ARENA_MAX = -8
 ARENAS = 2
+# Of cgroups, version 2 and 1.
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 def limit_arenas() -> None:
@@ -27,3 +35,18 @@ def release() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def available() -> int:
+    """Bytes that the machine has, or the container where that has less."""
+    sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for file in CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # no container, or "max"
+            sizes.append(int(file.read_text()))
+    return min(sizes)

@@ -20,7 +20,7 @@ from app.formats.parquet import as_csv, pack, read
 from app.formats.parquet_pages import sizes
 from app.model.manifest import Manifest
 from app.model.model import Model
-from app.settings import Settings
+from app.settings import Limits, Settings
 from tests.app.conftest import CUT, EXAMPLE, regression_answer, write_model
 
 ANSWER = regression_answer(EXAMPLE)
@@ -200,7 +200,7 @@ def test_bit_flips_are_read_or_refused(settings: Settings, tmp_path: Path) -> No
         content = flipped(seed)
         try:
             rows, _ = pack(content, model, settings.limits)
-            csv_format.reply(as_csv(content, settings.max_bytes), model.predict(rows), ())
+            csv_format.reply(as_csv(content, settings.limits), model.predict(rows), ())
             outcomes["answered"] += 1
         except Problem as problem:
             outcomes[f"refused {problem.status}"] += 1
@@ -290,7 +290,7 @@ def test_parquet_that_grows_too_much_as_csv_is_refused(kind: pa.DataType) -> Non
     parquet.write_table(pa.table({"note": pa.array(["x" * 10_000] * 2_000, kind)}), sink)
     assert len(sink.getvalue()) < 10_000
     with pytest.raises(Problem, match="more than 1000000 bytes as CSV") as refused:
-        as_csv(sink.getvalue(), 250_000)
+        as_csv(sink.getvalue(), Limits(max_bytes=250_000))
     assert refused.value.status == 413
 
 
@@ -310,4 +310,4 @@ def test_parquet_that_grows_too_much_is_not_unpacked(
     table = pa.table({name: values.cast(kind) for name, values in columns.items()})
     parquet.write_table(table, sink := io.BytesIO())
     with pytest.raises(Problem, match="more than 30000000 bytes as CSV"):
-        as_csv(sink.getvalue(), 7_500_000)
+        as_csv(sink.getvalue(), Limits(max_bytes=7_500_000))

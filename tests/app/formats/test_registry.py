@@ -62,7 +62,7 @@ def test_every_format_becomes_the_same_rows(source: Format, model: Model) -> Non
 
 @pytest.mark.parametrize("source", FILES, ids=lambda source: source.name)
 def test_every_file_becomes_csv(source: Format) -> None:
-    text = as_csv(source, CONTENT[source], 10_000)
+    text = as_csv(source, CONTENT[source], Limits(max_bytes=10_000))
     assert csv.read_csv(pa.py_buffer(text)).column_names == TABLE.column_names
 
 

@@ -16,7 +16,7 @@ from app.settings import Settings
 from tests.app.conftest import EXAMPLE, lock, publish, regression_answer, serve, write_model
 from tests.app.hanging import DRIPS, DRIPS_IN_HEAD, HANGS, HANGS_IN_BODY, Fault, s3_that
 from tests.app.processes import folder_with_model, started
-from tests.waiting import wait_for
+from tests.app.waiting import wait_for
 
 KEY = {"X-API-Key": "a key"}
 S3_KEY = {"aws_access_key_id": "key", "aws_secret_access_key": SecretStr("secret-of-s3")}

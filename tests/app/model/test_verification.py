@@ -14,8 +14,8 @@ from app.model.store import Remote, StoreError
 from app.model.verification import Verification, VerificationError, places, require, sha256
 from app.settings import Settings
 from tests.app.conftest import IsolatedSettings, publish, serve, write_model
+from tests.app.waiting import wait_for
 from tests.conftest import S3
-from tests.waiting import wait_for
 
 FILES = {"model.onnx": b"a graph", "manifest.json": b"{}"}
 VERSION = "5" * 32

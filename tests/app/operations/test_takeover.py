@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from app.settings import Settings
 from tests.app.conftest import EXAMPLE, lock, publish, regression_answer, serve, write_model
-from tests.waiting import wait_for
+from tests.app.waiting import wait_for
 
 KEY = {"X-API-Key": "a key"}
 

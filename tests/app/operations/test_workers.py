@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from tests.app.conftest import EXAMPLE, lock, publish, write_model
+from tests.app.namespace import fill, read_only, skip_without_namespaces, small_folder
 from tests.app.processes import Running, folder_with_model, started
-from tests.namespace import fill, read_only, skip_without_namespaces, small_folder
-from tests.waiting import wait_for
+from tests.app.waiting import wait_for
 
 KEY = {"X-API-Key": "a key"}
 TWO = {"SERVE_WORKERS": "2", "SERVE_API_KEY": "a key"}
