@@ -98,6 +98,7 @@ class Settings(BaseSettings):
         max_explained_rows: most rows that one request may have explained.
         max_concurrent: most large requests (files, and JSON beyond a few rows) that each worker
             answers at once; a further one gets 503.
+        drift: count what is answered, for `/drift`.
         upload_seconds: how long a client may take to send its body.
         shutdown_seconds: how long the end of the server waits for requests in work.
         aws_access_key_id: like the next ones, boto3's own variable, without the prefix;
@@ -140,6 +141,7 @@ class Settings(BaseSettings):
     max_columns: Positive = Limits.max_columns
     max_explained_rows: Positive = Limits.max_explained_rows
     max_concurrent: Positive = 16
+    drift: bool = True
     upload_seconds: Annotated[float, Field(gt=0)] = 120
     shutdown_seconds: Positive = 20
 

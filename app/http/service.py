@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib import import_module
 
+from app.drift.watch import Watch
 from app.formats.registry import FILES
 from app.operations import log, memory, metrics
 from app.operations.supervise import Supervisor
@@ -27,6 +28,7 @@ class Service:
         places: one for each large request that may be answered at once.
         threads: where files are read and answered, beside the event loop.
         background: what keeps the worker's own tasks alive.
+        watch: counts what is answered, unless that is turned off.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -38,6 +40,7 @@ class Service:
         # More jobs at once than cores would only cost memory.
         self.threads = ThreadPoolExecutor(settings.cores, "files")
         self.background = Supervisor()
+        self.watch = Watch(settings.model_cache) if settings.drift else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -46,6 +49,8 @@ class Service:
         log.on_dropped(metrics.DROPPED.inc)
         await self.in_service.update()
         self.background.start("watch", self.in_service.watch)
+        if self.watch is not None:
+            self.background.start("drift", self.watch.run)
         warming_up = asyncio.create_task(self._warm_up())
         try:
             yield
@@ -53,6 +58,8 @@ class Service:
             warming_up.cancel()
             await self.background.stop()
             self.threads.shutdown()
+            if self.watch is not None:
+                await asyncio.to_thread(self.watch.close)
             log.flush()
 
     async def _warm_up(self) -> None:
