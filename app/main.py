@@ -30,6 +30,7 @@ ROUTES: list[BaseRoute] = [
     Route("/health", status.ping),
     Route("/model", status.model),
     Route("/metrics", status.show_metrics),
+    Route("/drift", status.drift),
     Route("/reload", status.reload, methods=["POST"]),
 ]
 GUARDED = frozenset({"/predict", "/predict/records", "/invocations", "/reload"})

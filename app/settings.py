@@ -108,6 +108,7 @@ class Settings(BaseSettings):
         max_memory: bytes that each worker may have in memory; 0: its share of four fifths of what
             the machine, or the container, has. A request that may need more gets 413, one that
             comes too soon 503.
+        drift: count what is answered, for `/drift`.
         upload_seconds: how long a client may take to send its body.
         shutdown_seconds: how long the end of the server waits for requests in work.
         aws_access_key_id: like the next ones, boto3's own variable, without the prefix;
@@ -153,6 +154,7 @@ class Settings(BaseSettings):
     max_explained_rows: Positive = Limits.max_explained_rows
     max_concurrent: Positive = 16
     max_memory: Annotated[int, Field(ge=0)] = 0
+    drift: bool = True
     upload_seconds: Annotated[float, Field(gt=0)] = 120
     shutdown_seconds: Positive = 20
 

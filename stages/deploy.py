@@ -4,8 +4,8 @@ $ python -m stages deploy
 
 Reads prepared/, model/candidate/ and reports/; writes model/final/pipeline.pkl (the refitted
 PyCaret pipeline, for analysis) and model/serving/ (what the server pulls: the graph, what its
-answers are explained with, and the manifest). The md5 of model/serving/ in `dvc.lock` is the
-model's version.
+answers are explained with, counts of the rows, and the manifest). The md5 of model/serving/ in
+`dvc.lock` is the model's version.
 """
 
 import json
@@ -24,6 +24,7 @@ from stages.deployment.example import choose_example
 from stages.deployment.explanation import explain
 from stages.deployment.folder import lineage, write
 from stages.deployment.proof import NotProven, bounded, prove
+from stages.deployment.reference import reference, reference_file
 from stages.deployment.registry import Contender, register
 from stages.deployment.summary import summary
 from stages.evaluation.conformal import learn, of_folds, with_measured
@@ -73,10 +74,14 @@ def build(
         files[explanation.file] = file
     report = json.loads(METRICS.read_text())
     # The refitted model knows more rows: its intervals hold at least as often
-    intervals = learn(of_folds(pd.read_csv(FOLDS), train, schema), schema.task)
+    folds = pd.read_csv(FOLDS)
+    intervals = learn(of_folds(folds, train, schema), schema.task)
     if intervals is not None:
         intervals = with_measured(intervals, report["prediction_interval"])
         interface = interface.model_copy(update={"intervals": intervals})
+    counted = reference(pd.concat([train, test]), folds, schema).model_dump_json().encode()
+    described = reference_file(counted)
+    files[described.file] = counted
     manifest = Manifest(
         **dict(interface),
         metrics=report["model"],
@@ -86,6 +91,7 @@ def build(
         about=params.deploy.about,
         columns=params.deploy.columns,
         evaluation=summary(report, PLOTS, params.evaluate.gate.metric, schema.classes),
+        reference=described,
     )
     return manifest, files, parity
 

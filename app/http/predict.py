@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
+import numpy.typing as npt
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.drift.watch import Watch
 from app.errors import Problem
 from app.formats import json, mlflow
 from app.formats.registry import CSV, FILES, JSON, Upload, as_csv, file_format, is_file_type, pack
@@ -49,14 +52,16 @@ class Answer:
         pieces: its body, in order.
         media_type: what that is, as a header says it.
         version: the model's that gave it.
-        rows: how many were predicted.
+        rows: what was predicted, and
+        predictions: what was answered.
         ignored: the columns that the model does not read.
     """
 
     pieces: list[bytes]
     media_type: bytes
     version: str
-    rows: int
+    rows: Packed
+    predictions: npt.NDArray[Any]
     ignored: Sequence[str]
 
 
@@ -151,7 +156,7 @@ def answer_file(
     else:
         pieces = json.reply(model, prediction)
     media_type = CSV_REPLY if to_csv else JSON_REPLY
-    return Answer(pieces, media_type, model.version, len(prediction.values), ignored)
+    return Answer(pieces, media_type, model.version, rows, prediction.values, ignored)
 
 
 def answer_json(
@@ -176,7 +181,7 @@ def answer_json(
         limits.claim(_memory(model, rows, extras))
     prediction = _predict(model, rows, limits, extras)
     pieces = json.reply(model, prediction)
-    return Answer(pieces, JSON_REPLY, model.version, len(prediction.values), ignored)
+    return Answer(pieces, JSON_REPLY, model.version, rows, prediction.values, ignored)
 
 
 def _predict(model: Model, rows: Packed, limits: Limits, extras: Extras) -> Prediction:
@@ -287,7 +292,10 @@ class _Pieces(Response):
 
 def _reply(request: Request, answer: Answer, claim: Claim | None = None) -> Response:
     trace = request.scope["trace"]
-    trace.version, trace.rows = answer.version, answer.rows
+    trace.version, trace.rows = answer.version, len(answer.rows)
+    watch: Watch | None = request.scope["app"].state.service.watch
+    if watch is not None:
+        watch.add(answer.version, answer.rows, answer.predictions)
     size = sum(map(len, answer.pieces))
     headers = [
         (b"content-length", b"%d" % size),

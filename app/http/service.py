@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib import import_module
 
+from app.drift.watch import Watch
 from app.formats.registry import FILES
 from app.operations import log, memory, metrics
 from app.operations.budget import Budget
@@ -31,6 +32,7 @@ class Service:
         places: one for each large request that may be answered at once.
         threads: where files are read and answered, beside the event loop.
         background: what keeps the worker's own tasks alive.
+        watch: counts what is answered, unless that is turned off.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,6 +46,7 @@ class Service:
         # More jobs at once than cores would only cost memory.
         self.threads = ThreadPoolExecutor(settings.cores, "files")
         self.background = Supervisor()
+        self.watch = Watch(settings.model_cache) if settings.drift else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -53,6 +56,8 @@ class Service:
         self.background.start("watch", self.in_service.watch)
         # A model that is here answers the first request; a long pull goes on behind the port.
         await self.in_service.start()
+        if self.watch is not None:
+            self.background.start("drift", self.watch.run)
         warming_up = asyncio.create_task(self._warm_up())
         try:
             yield
@@ -61,6 +66,8 @@ class Service:
             self.in_service.stop()
             await self.background.stop()
             self.threads.shutdown()
+            if self.watch is not None:
+                await asyncio.to_thread(self.watch.close)
             log.flush()
 
     async def _warm_up(self) -> None:

@@ -1,10 +1,15 @@
 """The routes for people and machines that run the service."""
 
+import asyncio
+from typing import Any
+
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.drift import metrics as drift_metrics
+from app.drift.watch import Watch
 from app.errors import Problem
 from app.http.service import Service
 from app.model.manifest import Manifest
@@ -62,7 +67,37 @@ async def reload(request: Request) -> Response:
 
 async def show_metrics(request: Request) -> Response:
     """Prometheus metrics."""
-    return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+    content = metrics.render()
+    in_service: ModelInService = request.app.state.service.in_service
+    if in_service.current is not None:
+        told = await _drift(request, in_service.current, with_counts=False)
+        if told is not None:
+            content += drift_metrics.render(told, in_service.current.interface.target)
+    return Response(content, media_type=CONTENT_TYPE_LATEST)
+
+
+async def drift(request: Request) -> Response:
+    """How far what arrives is from the rows of training."""
+    current, _ = _current(request)
+    with_counts = request.query_params.get("counts", "false")
+    if with_counts not in ("true", "false"):
+        raise Problem("invalid-parameter", "The parameter 'counts' is either 'true' or 'false'.")
+    told = await _drift(request, current, with_counts=with_counts == "true")
+    if told is None:
+        raise Problem(
+            "no-drift",
+            "Nothing is counted: SERVE_DRIFT is false, or the model was deployed without counts "
+            "of its rows of training.",
+            status=404,
+        )
+    return _json({"model": _name(current), **told}, current)
+
+
+async def _drift(request: Request, model: Model, *, with_counts: bool) -> dict[str, Any] | None:
+    watch: Watch | None = request.app.state.service.watch
+    if watch is None:
+        return None
+    return await asyncio.to_thread(watch.report, model.version, with_counts=with_counts)
 
 
 def _current(request: Request) -> tuple[Model, Manifest]:

@@ -1,8 +1,8 @@
 """The contract between the deploy stage, which writes a model folder, and whoever serves it.
 
 A model folder holds the graph (or, for `runtime: pycaret`, the fitted pipeline), unless
-`deploy.explain` is `none` the file that answers are explained with, and `manifest.json`, which
-describes both. The graph takes two packed inputs:
+`deploy.explain` is `none` the file that answers are explained with, one with counts of the rows of
+training, and `manifest.json`, which describes them. The graph takes two packed inputs:
 
 - `numeric`, float64, shape (rows, n): the features of kind `number`, `boolean` (0 or 1) and
   `date` (seconds since 1970-01-01 UTC), in manifest order; NaN where missing.
@@ -93,6 +93,18 @@ class ExplanationFile(Contract):
     sha256: str
     background: Literal["medians", "columns", "rows"]
     rows: int
+
+
+class ReferenceFile(Contract):
+    """The file that tells what the rows of training looked like; see `app.drift.reference`.
+
+    Attributes:
+        file: its name in the folder.
+        sha256: of it, hex.
+    """
+
+    file: str
+    sha256: str
 
 
 class Level(Contract):
@@ -248,6 +260,7 @@ class Manifest(Interface):
         about: what it is for, and for whom; may be empty.
         columns: what people should know of features and target, by their names.
         evaluation: how it did on the holdout.
+        reference: the file that says what its rows of training looked like.
     """
 
     metrics: dict[str, float]
@@ -257,6 +270,7 @@ class Manifest(Interface):
     about: str = ""
     columns: dict[str, Column] = {}
     evaluation: Evaluation | None = None
+    reference: ReferenceFile | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

@@ -101,7 +101,7 @@ class Model:
         Raises:
             ModelError: a file is not the one that the interface describes.
         """
-        _verify(content, interface.file, interface.sha256, version)
+        verify(content, interface.file, interface.sha256, version)
         self.interface = interface
         self.version = version
         self.name_and_version = orjson.dumps({"name": interface.name, "version": version})
@@ -116,7 +116,7 @@ class Model:
         self.explainer: Explainer | None = None
         if interface.explanation is not None and explanation is not None:
             described = interface.explanation
-            _verify(explanation, described.file, described.sha256, version)
+            verify(explanation, described.file, described.sha256, version)
             self.explainer = Explainer(explanation, interface.features, self._run)
 
     @classmethod
@@ -282,7 +282,12 @@ def _read(folder: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def _verify(content: bytes, name: str, sha256: str, version: str) -> None:
+def verify(content: bytes, name: str, sha256: str, version: str) -> None:
+    """Compare a file with what the manifest says of it.
+
+    Raises:
+        ModelError: it is another.
+    """
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256:
         raise ModelError(

@@ -20,6 +20,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from app.drift.reference import Reference
 from app.http.protocol import Protocol
 from app.main import create_app
 from app.model.manifest import (
@@ -30,6 +31,7 @@ from app.model.manifest import (
     Intervals,
     Manifest,
     Parity,
+    ReferenceFile,
     Task,
 )
 from app.settings import Settings
@@ -140,6 +142,13 @@ def write_explanation(folder: Path) -> ExplanationFile:
     return ExplanationFile(file=path.name, sha256=sha256, background="rows", rows=3)
 
 
+def write_reference(folder: Path, reference: Reference) -> ReferenceFile:
+    """Write the file that says what the rows of training looked like."""
+    content = reference.model_dump_json().encode()
+    (folder / "reference.json").write_bytes(content)
+    return ReferenceFile(file="reference.json", sha256=hashlib.sha256(content).hexdigest())
+
+
 def write_model(
     folder: Path,
     task: Task = "regression",
@@ -147,6 +156,7 @@ def write_model(
     scale: float = 1.0,
     explained: bool = False,
     intervals: Intervals | None = None,
+    reference: Reference | None = None,
 ) -> Path:
     """Write a tiny model folder and return it; `shift` and `scale` change a regression."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,6 +182,7 @@ def write_model(
         lineage={"data": {"path": "data", "md5": "0" * 32}},
         parity=Parity(rows=3, max_relative=0.0, mislabelled=0, tolerance=1e-9),
         example=example,
+        reference=write_reference(folder, reference) if reference else None,
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
     return folder

@@ -1,0 +1,78 @@
+"""Counts of the last hour, day and week, in a small file that all workers share.
+
+Each window is a ring of slots; the oldest slot is used again. The file is mapped into memory and
+changed in place under a lock, so that counts are those of all workers, and outlast them.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from app.drift.reference import Counts
+
+# Seconds of a slot, and how many there are.
+RINGS = {"hour": (600, 6), "day": (10_800, 8), "week": (86_400, 7)}
+SLOTS = sum(count for _, count in RINGS.values())
+
+
+class Rings:
+    """Counts of `cells` cells in all windows: 84 bytes a cell."""
+
+    def __init__(self, path: Path, cells: int) -> None:
+        """Open the file, or begin one where there is none of this size."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        size = SLOTS * (8 + 4 * cells)
+        with self._locked():
+            if os.fstat(self._file).st_size != size:
+                os.ftruncate(self._file, 0)  # as zeros, which no time has
+                os.ftruncate(self._file, size)
+        self._slots = np.memmap(path, np.int64, "r+", 0, (SLOTS,))
+        self._counts = np.memmap(path, np.uint32, "r+", 8 * SLOTS, (SLOTS, cells))
+
+    def close(self) -> None:
+        """Close the file."""
+        del self._slots, self._counts
+        os.close(self._file)
+
+    def add(self, counts: Counts, now: float) -> None:
+        """Add counts.
+
+        Args:
+            counts: shape (cells,).
+            now: seconds since 1970.
+        """
+        with self._locked():
+            first = 0
+            for seconds, slots in RINGS.values():
+                number = int(now // seconds)
+                place = first + number % slots
+                if self._slots[place] != number:
+                    self._slots[place] = number
+                    self._counts[place] = 0
+                self._counts[place] += counts.astype(np.uint32)
+                first += slots
+
+    def windows(self, now: float) -> dict[str, Counts]:
+        """The counts of each window, shape (cells,)."""
+        found = {}
+        with self._locked():
+            first = 0
+            for name, (seconds, slots) in RINGS.items():
+                places = slice(first, first + slots)
+                is_recent = self._slots[places] > int(now // seconds) - slots
+                found[name] = self._counts[places][is_recent].sum(axis=0, dtype=np.int64)
+                first += slots
+        return found
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)

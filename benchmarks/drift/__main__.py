@@ -1,0 +1,89 @@
+"""The server that counts what it answers beside one that does not, in turns.
+
+$ python -m benchmarks.drift [--root FOLDER] [--rounds 5] [--seconds 3]
+
+Prints one JSON line; docs/benchmarks.md says what each figure means.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks import load, servers, versions
+from benchmarks.servers import Server
+from benchmarks.serving import multipart
+from benchmarks.workspace import Workspace, workspace_argument
+
+CONNECTIONS = 16
+UPLOADS = 5  # of the whole table in a turn
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    workspace_argument(parser)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    given = parser.parse_args()
+    workspace = Workspace(given.root.resolve())
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(workspace, Path(folder), given.rounds, given.seconds)))
+
+
+def measure(workspace: Workspace, folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
+    """Ratios of processor time and of replies a second, counting to not counting."""
+    table = workspace.csv()
+    with ExitStack() as stack:
+        running: dict[str, Server] = {}
+        for name in ("true", "false"):
+            place = folder / name
+            place.mkdir()
+            servers.prepare_folder(place)
+            version = versions.publish(workspace.serving, place / "models")
+            versions.lock(version, place / "dvc.lock")
+            settings = {"SERVE_DRIFT": name}
+            running[name] = stack.enter_context(servers.ours(workspace, place, settings))
+        turns = []
+        for turn in range(rounds):
+            names = list(running) if turn % 2 == 0 else list(reversed(running))
+            turns.append({name: figures(running[name], table, seconds) for name in names})
+        memory = {name: server.memory_mb() for name, server in running.items()}
+    keys = ("cpu_us_per_row_request", "cpu_ms_per_table", "requests_per_second")
+    return {
+        "rounds": rounds,
+        **{key: statistics.median(turn["true"][key] for turn in turns) for key in keys},
+        **{
+            f"{key}_ratio": statistics.median(
+                turn["true"][key] / turn["false"][key] for turn in turns
+            )
+            for key in keys
+        },
+        "memory_mb": memory["true"],
+        "memory_mb_without": memory["false"],
+    }
+
+
+def figures(server: Server, table: bytes, seconds: float) -> dict[str, float]:
+    """One row at a time on many connections, then the whole table."""
+    before = server.cpu_seconds()
+    answered = load.measure(server.row, CONNECTIONS, seconds)
+    between = server.cpu_seconds()
+    call = multipart(server, table)
+    for _ in range(UPLOADS):
+        status, body = servers.post(call)
+        if status != 200:
+            raise RuntimeError(f"the table was answered with {status}: {body[:300]!r}")
+    after = server.cpu_seconds()
+    return {
+        "cpu_us_per_row_request": 1e6 * (between - before) / answered.answered,
+        "cpu_ms_per_table": 1e3 * (after - between) / UPLOADS,
+        "requests_per_second": answered.per_second,
+    }
+
+
+if __name__ == "__main__":
+    main()
