@@ -114,7 +114,7 @@ def test_the_registered_champion_is_the_locked_version_and_answers(
     assert champion.tags["version_md5"] == md5(project.root / "model" / "serving")
     assert "On the holdout: rmse " in champion.description
     assert champion.tags["version_md5"] in champion.description
-    assert "`floor area`" in client.get_registered_model("houses").description
+    assert "`floor area` (number)" in client.get_registered_model("houses").description
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     loaded = mlflow.pyfunc.load_model("models:/houses@champion")
     manifest = json.loads((project.root / "model/serving/manifest.json").read_text())

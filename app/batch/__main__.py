@@ -11,12 +11,13 @@ scored are named in OUTPUT.rejected.csv. Exit status: 0 all rows scored, 3 some 
 import argparse
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from app.batch.answers import Options
 from app.batch.parts import STANDARD
-from app.batch.run import Result, run
+from app.batch.run import Engine, Result, run
 from app.errors import Problem
 from app.model.model import ModelError
 from app.model.store import StoreError
@@ -40,7 +41,8 @@ def main() -> int:
     result: Result | None = None
     status = FAILED
     try:
-        result = run(given.input, given.output, options, read_settings())
+        engine = _engine(given)
+        result = run(given.input, given.output, options, read_settings(), engine)
         status = _report(result, quiet=given.output == STANDARD)
     except (SettingsError, StoreError, ModelError, Problem, OSError) as error:
         print(error, file=sys.stderr)
@@ -50,6 +52,14 @@ def main() -> int:
 
             metrics.write(given.metrics, result, status)
     return status
+
+
+def _engine(given: argparse.Namespace) -> Engine | None:
+    if given.engine is None:
+        return None
+    from app.batch import dask_engine  # Dask is installed where it is used
+
+    return partial(dask_engine.outcomes, scheduler=given.scheduler)
 
 
 def _report(result: Result, *, quiet: bool) -> int:
@@ -97,7 +107,18 @@ def _arguments() -> argparse.Namespace:
         metavar="FILE.prom",
         help="tell Prometheus of this run, through node_exporter's collector of text files",
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--engine", choices=("dask",), help="where parts are scored; here unless given"
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of the Dask cluster, such as tcp://host:8786; one in this process unless given",
+    )
+    given = parser.parse_args()
+    if given.scheduler is not None and given.engine is None:
+        parser.error("--scheduler belongs to --engine dask")
+    return given
 
 
 def _stop(number: int, frame: object) -> NoReturn:

@@ -32,6 +32,11 @@ class Counts(NamedTuple):
     scored: int
     rejected: int
 
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.scored + self.rejected
+
 
 def score_part(
     part: Part,

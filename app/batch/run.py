@@ -1,7 +1,7 @@
 """A run over all parts: the locked model, the parts that are left, and what came of them."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
@@ -62,10 +62,25 @@ class Result:
         )
 
 
-def run(source: str, target: str, options: Options, settings: Settings) -> Result:
+# A part, and its rows or why it failed.
+Outcome = tuple[Part, Counts | str]
+# Scores the parts of a run with the version of that name elsewhere.
+Engine = Callable[[Sequence[Part], str, Options, Settings], Iterator[Outcome]]
+
+
+def run(
+    source: str, target: str, options: Options, settings: Settings, engine: Engine | None = None
+) -> Result:
     """Score a file, or every file of a folder or a pattern.
 
     A part that fails leaves the others to be scored; under `strict` the run ends.
+
+    Args:
+        source: the input.
+        target: the output.
+        options: what is asked for.
+        settings: where the model and the files are.
+        engine: where parts are scored; in threads of this process unless given.
 
     Raises:
         Problem: the run cannot begin.
@@ -81,7 +96,14 @@ def run(source: str, target: str, options: Options, settings: Settings) -> Resul
         parts = _left(parts, target, settings, options, result)
     progress = Progress(sum(part.size for part in parts))
     try:
-        _score(parts, model, options, settings, progress, result)
+        if engine is None:
+            _score(parts, model, options, settings, progress, result)
+        else:
+            for part, outcome in engine(parts, model.version, options, settings):
+                result.add(outcome)
+                progress.advance(part.size, outcome.rows if isinstance(outcome, Counts) else 0)
+                if options.strict and result.failures:
+                    break
     finally:
         progress.close()
     result.seconds = progress.seconds
@@ -94,6 +116,11 @@ def locked_model(settings: Settings) -> Model:
     It answers on the calling thread: pieces are shared out by who calls.
     """
     version = locked_version(settings.lock_file, settings.lock_stage, settings.lock_path)
+    return open_version(version, settings)
+
+
+def open_version(version: str, settings: Settings) -> Model:
+    """Open a version, verified."""
     folder = fetch(version, settings)
     model, manifest = Model.load(folder), Manifest.read(folder)
     model.self_test(manifest.example, manifest.parity.tolerance)
@@ -141,7 +168,7 @@ def _score(
                 advance=advance,
             )
         except (Problem, OSError) as error:
-            return _message(part, error)
+            return message(part, error)
 
     with ThreadPoolExecutor(cores, "score") as scoring:
         if at_once == 1:  # on this thread, which alone can be interrupted while it reads
@@ -159,6 +186,7 @@ def _score(
                 reading.shutdown(wait=False, cancel_futures=True)
 
 
-def _message(part: Part, error: Exception) -> str:
+def message(part: Part, error: BaseException) -> str:
+    """Say why a part failed."""
     name = "Standard input" if part.source == STANDARD else part.source
     return f"{name}: {error}"

@@ -96,8 +96,9 @@ class Worker:
         answers = await asyncio.get_running_loop().run_in_executor(
             self._scoring, answer, model, requests, self._options
         )
-        confirmations = [await self._publish(one, model.version) for one in answers]
-        await asyncio.wait_for(asyncio.gather(*confirmations), PUBLISH_SECONDS)
+        async with asyncio.timeout(PUBLISH_SECONDS):
+            confirmations = [await self._publish(one, model.version) for one in answers]
+            await asyncio.gather(*confirmations)
         for message in messages:
             await message.ack()
         rejected = sum(bool(one.reason) for one in answers)
@@ -109,8 +110,9 @@ class Worker:
         if one.reason:
             headers["reason"] = " ".join(one.reason.split())[:LONGEST_REASON]
         subject = self._names.rejected if one.reason else self._names.predictions
+        # Without a limit of its own, which would cost a task and a timer for each message.
         return await self._js.publish_async(  # type: ignore[return-value]
-            subject, one.data, wait_stall=PUBLISH_SECONDS, headers=headers
+            subject, one.data, headers=headers
         )
 
     async def _watch_lag(self) -> None:

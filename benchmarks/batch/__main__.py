@@ -113,7 +113,9 @@ def peers(workspace: Workspace, folder: Path, rows: int) -> dict[str, Any]:
         "pycaret_chunks_seconds": pycaret["wall"],
         "mlflow_models_predict_seconds": mlflow.wall,
         "pycaret_chunks_per_ours": pycaret["wall"] / ours.wall,
+        "pycaret_chunks_cpu_per_ours": pycaret["cpu"] / ours.cpu,
         "mlflow_models_predict_per_ours": mlflow.wall / ours.wall,
+        "mlflow_models_predict_cpu_per_ours": mlflow.cpu / ours.cpu,
     }
 
 

@@ -10,6 +10,7 @@ import mlflow
 import pandas as pd
 import pyarrow as pa
 
+from app.errors import Problem, quote
 from app.model.model import Model
 
 
@@ -23,13 +24,30 @@ class Served(mlflow.pyfunc.PythonModel):
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Answer a frame of raw columns, in row order."""
-        prediction = self.model.predict_table(pa.Table.from_pandas(model_input))
-        answers = pd.DataFrame({"prediction": prediction.values})
+        """Answer a frame of raw columns, in row order and with its index.
+
+        Raises:
+            Problem: values cannot be read; says which and where.
+        """
+        prediction = self.model.predict_table(self._table(model_input))
+        answers = pd.DataFrame({"prediction": prediction.values}, model_input.index)
         if prediction.probabilities is not None:
             for i, label in enumerate(self.model.interface.classes):
                 answers[f"probability_{label}"] = prediction.probabilities[:, i]
         return answers
+
+    def _table(self, frame: pd.DataFrame) -> pa.Table:
+        """Give the features as the types that they have in the frame."""
+        columns: dict[str, pa.Array] = {}
+        for feature in self.model.interface.features:
+            name = feature.name
+            try:
+                columns[name] = pa.array(frame[name], from_pandas=True)
+            except pa.ArrowException as error:
+                raise Problem(
+                    "invalid-type", f"Column {quote(name)} mixes values of several types: {error}."
+                ) from error
+        return pa.table(columns)
 
 
 mlflow.models.set_model(Served())

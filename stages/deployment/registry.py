@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 from mlflow.entities import Run
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
 
 from app.errors import Problem
 from app.model.manifest import Manifest
@@ -23,12 +25,6 @@ from stages.tracking import Tracking, active
 VERSION = "version_md5"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
-TYPES = {
-    "number": DataType.double,
-    "boolean": DataType.boolean,
-    "category": DataType.string,
-    "date": DataType.datetime,
-}
 
 
 @dataclass(frozen=True)
@@ -47,11 +43,12 @@ class Contender:
 
 
 def signature(manifest: Manifest) -> ModelSignature:
-    """The model's raw columns, optional where training saw them missing, and its answer."""
-    inputs = [
-        ColSpec(TYPES[feature.kind], feature.name, required=feature.missing == 0)
-        for feature in manifest.features
-    ]
+    """The model's raw columns, of any type, and its answer.
+
+    MLflow would refuse whole numbers where the type is a double, a missing value among booleans,
+    and dates as texts: what `pandas.read_csv` gives. The model reads all of them by itself.
+    """
+    inputs = [ColSpec(AnyType(), feature.name) for feature in manifest.features]
     answer = DataType.double if manifest.task == "regression" else DataType.string
     return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec(answer, "prediction")]))
 
@@ -62,6 +59,18 @@ def requirements() -> list[str]:
     pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lines, re.MULTILINE))
     wanted = ["numpy", "onnxruntime", "orjson", "pandas", "pyarrow", "pydantic"]
     return [f"{name}=={pins[name]}" for name in wanted]
+
+
+def pyfunc(folder: Path, manifest: Manifest) -> dict[str, Any]:
+    """A serving folder as what `mlflow.pyfunc` saves and logs."""
+    return {
+        "python_model": "stages/deployment/mlflow_model.py",
+        "artifacts": {"serving": str(folder)},
+        "code_paths": ["app"],
+        "signature": signature(manifest),
+        "input_example": pd.DataFrame([manifest.example.record]),
+        "pip_requirements": requirements(),
+    }
 
 
 def register(
@@ -100,7 +109,7 @@ def _register(
 
 def describe_model(manifest: Manifest) -> str:
     """What the model is for, in Markdown."""
-    columns = ", ".join(f"`{feature.name}`" for feature in manifest.features)
+    columns = ", ".join(f"`{feature.name}` ({feature.kind})" for feature in manifest.features)
     text = f"Predicts `{manifest.target}` ({manifest.task}) from {columns}."
     return "\n\n".join(filter(None, [manifest.about, text]))
 
@@ -186,15 +195,7 @@ def champion_score(folder: Path, manifest: Manifest, contender: Contender) -> fl
 
 def _log(tracking: Tracking, run: Run, folder: Path, manifest: Manifest, version: str) -> str:
     with active(tracking, run.info.run_id):
-        logged = mlflow.pyfunc.log_model(
-            name="model",
-            python_model="stages/deployment/mlflow_model.py",
-            artifacts={"serving": str(folder)},
-            code_paths=["app"],
-            signature=signature(manifest),
-            input_example=pd.DataFrame([manifest.example.record]),
-            pip_requirements=requirements(),
-        )
+        logged = mlflow.pyfunc.log_model(name="model", **pyfunc(folder, manifest))
     registered = mlflow.register_model(
         logged.model_uri, manifest.name, tags={VERSION: version, "runtime": manifest.runtime}
     )
