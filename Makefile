@@ -31,7 +31,7 @@ setup: .venv/installed ## Install the environment; write .env and .dvc/config.lo
 	  $(PIP) -r .venv/uv.txt && PATH="$(BIN):$$PATH" && $(SYNC) || $(PIP) $(PINS:%=-r %); fi
 	@touch $@
 
-up: setup ## Start what .env puts on 127.0.0.1: S3 on :8333, MLflow on :5000; STREAM=1: a broker
+up: setup ## Start what .env puts on 127.0.0.1: S3 and MLflow; STREAM=1: a broker, too
 	@$(BIN)/python -m local.services up $(if $(STREAM),--stream)
 
 down: .venv/installed ## Stop what `up` started
@@ -69,7 +69,7 @@ key: .venv/installed ## A key pair that `verify` signs with: KEY=path
 	@test -n "$(KEY)" || { echo 'Say where: make key KEY=path'; exit 1; }
 	@$(BIN)/python -m lifecycle.verification key "$(KEY)"
 
-serve: setup ## The API on 127.0.0.1:8000, from the version locked in dvc.lock
+serve: setup ## The API, from the version locked in dvc.lock; SERVE_PORT=8001 make serve
 	@$(ACTIVE) python -m app
 
 # More options: PREDICT='--keep id --probabilities'
