@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up down data new-data sweep promote rollback report history verify key serve predict
-.PHONY: test test-fast test-emulated lint bench lock
+.PHONY: test test-fast test-emulated lint bench docs lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -103,6 +103,9 @@ lint: .venv/installed ## Formatter, linter, type checker, the ways imports may g
 
 bench: .venv/installed ## Every benchmark; each prints one JSON line
 	@for program in serving reload explanation pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done
+
+docs: .venv/installed ## These documents as a site, in .local/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && cp -r deploy .local/site/ && echo .local/site/index.html
 
 # Keeps every pin that still fits. The pipeline's come first: the other lists follow them
 COMPILE = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes $(UPGRADE:%=--upgrade-package %)
