@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up down data new-data sweep promote rollback report history verify key serve predict
-.PHONY: test test-fast test-emulated lint bench lock
+.PHONY: test test-fast test-emulated lint bench docs lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,7 +31,7 @@ setup: .venv/installed ## Install the environment; write .env and .dvc/config.lo
 	  $(PIP) -r .venv/uv.txt && PATH="$(BIN):$$PATH" && $(SYNC) || $(PIP) $(PINS:%=-r %); fi
 	@touch $@
 
-up: setup ## Start what .env puts on 127.0.0.1: S3 on :8333, MLflow on :5000; STREAM=1: a broker
+up: setup ## Start what .env puts on 127.0.0.1: S3 and MLflow; STREAM=1: a broker, too
 	@$(BIN)/python -m local.services up $(if $(STREAM),--stream)
 
 down: .venv/installed ## Stop what `up` started
@@ -69,7 +69,7 @@ key: .venv/installed ## A key pair that `verify` signs with: KEY=path
 	@test -n "$(KEY)" || { echo 'Say where: make key KEY=path'; exit 1; }
 	@$(BIN)/python -m lifecycle.verification key "$(KEY)"
 
-serve: setup ## The API on 127.0.0.1:8000, from the version locked in dvc.lock
+serve: setup ## The API, from the version locked in dvc.lock; SERVE_PORT=8001 make serve
 	@$(ACTIVE) python -m app
 
 # More options: PREDICT='--keep id --probabilities'
@@ -103,6 +103,9 @@ lint: .venv/installed ## Formatter, linter, type checker, the ways imports may g
 
 bench: .venv/installed ## Every benchmark; each prints one JSON line
 	@for program in serving reload explanation pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done
+
+docs: .venv/installed ## These documents as a site, in .local/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && cp -r deploy .local/site/ && echo .local/site/index.html
 
 # Keeps every pin that still fits. The pipeline's come first: the other lists follow them
 COMPILE = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes $(UPGRADE:%=--upgrade-package %)

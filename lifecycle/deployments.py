@@ -14,10 +14,29 @@ import argparse
 import sys
 
 from app.model.store import StoreError
-from app.settings import SettingsError
+from app.settings import Settings, SettingsError, read_settings
 from lifecycle.history import HISTORY, DeploymentError, read_history, rollback_target
-from lifecycle.promotion import current_version, move, refuse_mixed, resolve, version_of
+from lifecycle.promotion import (
+    current_version,
+    locked_before,
+    move,
+    refuse_mixed,
+    resolve,
+    version_of,
+)
 from stages.repository import CommandError
+
+
+def follow_up(settings: Settings) -> str:
+    """How a server with these settings comes to the version that is locked now."""
+    if settings.watch_seconds:
+        return f"A server takes it over by itself, within {settings.watch_seconds:g} s."
+    if settings.api_key:
+        return "A server takes it over on `POST /reload`, with the key of SERVE_API_KEY."
+    return (
+        "A server takes it over when it is started anew. For one that follows while it runs, set "
+        "SERVE_WATCH_SECONDS, or SERVE_API_KEY and ask it by `POST /reload`."
+    )
 
 
 def main() -> None:
@@ -38,12 +57,13 @@ def main() -> None:
             target = version_of(resolve(arguments.revision))
             refuse_mixed(target.commit)
         else:
-            target = rollback_target(read_history(), current)
+            target = rollback_target(read_history(), current) or locked_before(current)
         deployment = move(arguments.action, target, current)
     except (CommandError, DeploymentError, StoreError, SettingsError) as error:
         sys.exit(f"{arguments.action}: nothing is changed. {error}")
     print(deployment)
-    print("The server takes it over on `POST /reload`; `dvc checkout` brings its files here.")
+    print(follow_up(read_settings()))
+    print("`dvc pull` brings its files here.")
 
 
 if __name__ == "__main__":

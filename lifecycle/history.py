@@ -78,18 +78,19 @@ def standing_promotions(history: Sequence[Deployment]) -> list[Deployment]:
     return promotions
 
 
-def rollback_target(history: Sequence[Deployment], current: LockedVersion) -> LockedVersion:
+def rollback_target(history: Sequence[Deployment], current: LockedVersion) -> LockedVersion | None:
     """The version that a rollback serves.
 
     That is the one before the last standing promotion; or, where `dvc.lock` has moved on since
     without a promotion, the promoted one itself. A promotion of the version that was locked
-    already replaced nothing and is passed over.
+    already replaced nothing and is passed over. None where the history does not know it, as before
+    the first promotion.
 
     Raises:
-        DeploymentError: no promotion stands, or nothing was served before it.
+        DeploymentError: every promotion was taken back.
     """
     promotions = standing_promotions(history)
-    if not promotions:
+    if history and not promotions:
         raise DeploymentError(
             f"{HISTORY} has no promotion to take back. `git log -- dvc.lock` shows older versions; "
             "promote one of them."
@@ -99,7 +100,4 @@ def rollback_target(history: Sequence[Deployment], current: LockedVersion) -> Lo
             return line
         if line.replaced is not None:
             return line.replaced
-    raise DeploymentError(
-        f"{HISTORY} does not know what was served before {current.version}. "
-        "`git log -- dvc.lock` shows older versions; promote one of them."
-    )
+    return None

@@ -66,6 +66,25 @@ def current_version() -> LockedVersion:
     return current
 
 
+def locked_before(current: LockedVersion) -> LockedVersion:
+    """The version that `dvc.lock` named before the current one, whole and by Git's history.
+
+    Raises:
+        DeploymentError: there is none.
+    """
+    for commit in git("log", "--format=%H", "--", str(LOCK)).split():
+        try:
+            version = version_of(commit)
+            refuse_mixed(commit)
+        except DeploymentError:  # a commit that ends before deploy, or of half a pipeline
+            continue
+        if version.version != current.version:
+            return version
+    raise DeploymentError(
+        f"Neither {HISTORY} nor the commits of {LOCK} know a version before {current.version}."
+    )
+
+
 def refuse_mixed(commit: str) -> None:
     """Raise DeploymentError when a commit's stages have not run on each other's outputs."""
     stages = read_lock(commit)["stages"]

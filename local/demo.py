@@ -22,6 +22,7 @@ import pandas as pd
 
 from app.model.manifest import MANIFEST
 from app.model.store import locked_version
+from app.settings import Settings, read_settings
 from local import processes, sample_table, services
 from stages.files import LEADERBOARD, SCHEMA, TEST
 from stages.schema import Schema, read_prepared
@@ -84,6 +85,11 @@ def ask(url: str, sample: pd.DataFrame) -> dict[str, object]:
     return answer
 
 
+def address(settings: Settings) -> str:
+    """Where `make serve` will answer."""
+    return f"http://{settings.host}:{settings.port}"
+
+
 def summary(version: str, sample: pd.DataFrame, predictions: object) -> None:
     """What came out, and what to type next."""
     leaderboard = pd.read_csv(LEADERBOARD)
@@ -104,7 +110,7 @@ Next
   . .venv/bin/activate
   dvc exp run -S train.folds=3
   dvc exp show
-  make serve                 the API, http://127.0.0.1:8000/docs
+  make serve                 the API, {address(read_settings())}/docs
   make down"""
     )
 

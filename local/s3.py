@@ -16,6 +16,8 @@ from local.s3_security import write_security
 # SeaweedFS is four servers, each with an HTTP and a gRPC port; S3's comes first.
 SERVERS = ("s3", "master", "volume", "filer")
 S3_PORTS = 2 * len(SERVERS)
+# What S3 says to a key that it does not take
+REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 
 
 def start_s3(folder: Path, port: int, key: str, secret: str) -> Service:
@@ -74,6 +76,17 @@ def s3_client(s3: Mapping[str, str]) -> Any:
     )
 
 
+def takes_key(s3: Mapping[str, str]) -> bool:
+    """Whether the S3 that answers takes our key."""
+    try:
+        s3_client(s3).list_buckets()
+    except ClientError as error:
+        if error.response["Error"]["Code"] in REFUSALS:
+            return False
+        raise
+    return True
+
+
 def create_bucket(bucket: str, s3: Mapping[str, str]) -> None:
     """Create the bucket if it is missing; a server that has just started may need a moment.
 
@@ -89,11 +102,7 @@ def create_bucket(bucket: str, s3: Mapping[str, str]) -> None:
         except client.exceptions.BucketAlreadyOwnedByYou:
             return
         except (BotoCoreError, ClientError) as error:
-            refused = isinstance(error, ClientError) and error.response["Error"]["Code"] in {
-                "AccessDenied",
-                "InvalidAccessKeyId",
-                "SignatureDoesNotMatch",
-            }
+            refused = isinstance(error, ClientError) and error.response["Error"]["Code"] in REFUSALS
             if refused or time.monotonic() > deadline:
                 raise ServiceError(
                     f"S3 at {s3['AWS_ENDPOINT_URL']} will not create the bucket {bucket}: {error}. "

@@ -16,11 +16,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-
+from local import environment
 from local.broker import BROKER, broker_answers, start_broker
-from local.processes import Service, ServiceError, launch, port_owner, stop, wait
-from local.s3 import S3_PORTS, create_bucket, start_s3
+from local.processes import (
+    Service,
+    ServiceError,
+    answers_http,
+    launch,
+    port_owner,
+    stop,
+    wait,
+)
+from local.s3 import S3_PORTS, create_bucket, start_s3, takes_key
 
 # Each service: the setting that holds its URL, how many ports it takes, where it tells its health
 SERVICES = {
@@ -70,12 +77,15 @@ def up(root: Path, *, stream: bool = False) -> list[Service]:
     Raises:
         ServiceError: a port is taken by a stranger, or a server does not come up.
     """
-    settings = {name: value or "" for name, value in dotenv_values(root / ".env").items()}
+    settings = environment.settings(root / ".env", os.environ)
     with locked(root / ".local") as folder:
         ports = local_ports(settings)
         missing = {n: port for n, port in ports.items() if service(folder, n).first() is None}
-        for name, port in missing.items():
+        for name in missing:
             stop(service(folder, name))  # what is left of one whose first process was killed
+        shared = {name for name, port in missing.items() if is_anothers(name, port, settings)}
+        missing = {name: port for name, port in missing.items() if name not in shared}
+        for name, port in missing.items():
             refuse_taken(name, port)
         bucket = urlsplit(settings["SERVE_REMOTE"]).netloc
         started = []
@@ -87,8 +97,10 @@ def up(root: Path, *, stream: bool = False) -> list[Service]:
             started.append(start_mlflow(folder, missing["MLflow"], artifacts, settings))
         for name in ports:
             variable, _, health = SERVICES[name]
-            wait(service(folder, name), f"{settings[variable]}/{health}")
-            print(f"{name} answers at {settings[variable]}", flush=True)
+            if name not in shared:
+                wait(service(folder, name), f"{settings[variable]}/{health}")
+            owner = ", started elsewhere (another clone's, say)" if name in shared else ""
+            print(f"{name} answers at {settings[variable]}{owner}", flush=True)
         if "S3" in ports:  # a bucket elsewhere is its owner's to create
             create_bucket(bucket, settings)
         if stream:
@@ -151,6 +163,27 @@ def local_ports(settings: Mapping[str, str]) -> dict[str, int]:
         else:
             print(f"{name} is not started: {variable}={url} is not http://127.0.0.1:PORT")
     return ports
+
+
+def is_anothers(name: str, port: int, settings: Mapping[str, str]) -> bool:
+    """Whether such a service, started elsewhere, answers at a port and takes our key.
+
+    Raises:
+        ServiceError: it is an S3 server that refuses the key.
+    """
+    if port_owner(port) is None:
+        return False
+    variable, _, health = SERVICES[name]
+    if not answers_http(f"{settings[variable]}/{health}"):
+        return False
+    if name == "S3" and not takes_key(settings):
+        raise ServiceError(
+            f"An S3 server that this clone did not start answers at {settings[variable]} and "
+            "refuses its key. To share it, copy AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from "
+            f"the .env of the clone that started it; or set a free port in {variable}. Then "
+            "`make setup`, and repeat."
+        )
+    return True
 
 
 def refuse_taken(name: str, first: int) -> None:

@@ -46,10 +46,11 @@ def write_dvc_config(root: Path) -> None:
 
 
 def write_hook(root: Path, activate: Path) -> None:
-    """Make the environment's activation load `.env`."""
-    text = activate.read_text()
-    if HOOK not in text:
-        activate.write_text(f'{text}\n{HOOK}\nset -a\n. "{root / ".env"}"\nset +a\n')
+    """Make the environment's activation export what `local.environment` says."""
+    text = activate.read_text().split(f"\n{HOOK}")[0]
+    words = (sys.executable, str(root / "local" / "environment.py"), str(root / ".env"))
+    call = " ".join(f'"{word}"' for word in words)
+    activate.write_text(f'{text}\n{HOOK}\neval "$({call})"\n')
 
 
 def main() -> None:

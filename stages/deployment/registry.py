@@ -103,7 +103,7 @@ def _register(
         print(
             f"deploy: {name} {number} is a challenger, the champion stays: {reason}\n"
             "deploy: dvc.lock names the challenger until you go back: "
-            "`git checkout dvc.lock params.yaml reports && dvc checkout`"
+            "`git checkout dvc.lock params.yaml reports && dvc repro --pull`"
         )
 
 

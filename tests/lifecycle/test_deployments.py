@@ -180,13 +180,48 @@ def test_a_promotion_of_what_is_served_already_does_not_stop_a_rollback(
     older = repository.train(1.0)
     newer = repository.train(2.0)
     call(monkeypatch, "promote", newer)
-    with pytest.raises(SystemExit, match="does not know what was served before"):
-        call(monkeypatch, "rollback")
+    call(monkeypatch, "rollback")
+    assert (repository.root / "params.yaml").read_text() == "shift: 1.0\n"
     for commit in (older, newer, newer):
         call(monkeypatch, "promote", commit)
     for shift in ("1.0", "2.0"):
         call(monkeypatch, "rollback")
         assert (repository.root / "params.yaml").read_text() == f"shift: {shift}\n"
+
+
+def test_a_first_rollback_leads_to_what_was_locked_before(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.train(1.0)
+    with pytest.raises(SystemExit, match="know a version before"):
+        call(monkeypatch, "rollback")
+    of_another_candidate(repository)
+    whole = repository.git("rev-parse", "HEAD~1")
+    repository.train(2.0)
+    call(monkeypatch, "rollback")
+    assert [line.commit for line in read_history()] == [whole]
+    assert (repository.root / "params.yaml").read_text() == "shift: 9.0\n"
+    assert "A server takes it over when it is started anew" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SERVE_WATCH_SECONDS", "2.5", "by itself, within 2.5 s"),
+        ("SERVE_API_KEY", "secret", "on `POST /reload`, with the key of SERVE_API_KEY"),
+    ],
+)
+def test_a_promotion_says_what_the_server_needs(
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    call(monkeypatch, "promote", repository.train(1.0))
+    assert words in capsys.readouterr().out
 
 
 def test_a_lock_of_mixed_stages_is_left_by_a_rollback(

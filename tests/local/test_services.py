@@ -12,6 +12,7 @@ import httpx
 import nats
 import nats.errors
 import pytest
+from dotenv import dotenv_values
 from mlflow.tracking import MlflowClient
 
 from local import services
@@ -30,6 +31,36 @@ def write_env(folder: Path, endpoint: str, tracking: str, s3: S3 | None = None) 
         "SERVE_REMOTE": f"s3://{s3.bucket if s3 else 'bucket'}/dvc",
     }
     (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in dotenv_values(ROOT / ".env.example"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_an_s3_of_another_clone_is_shared_by_its_key(
+    tmp_path: Path, s3: S3, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_env(tmp_path, s3.endpoint, "", s3)
+    assert services.up(tmp_path) == []
+    assert f"S3 answers at {s3.endpoint}, started elsewhere" in capsys.readouterr().out
+    services.down(tmp_path)
+    s3_client(s3.environment()).list_buckets()
+    write_env(tmp_path, s3.endpoint, "")
+    with pytest.raises(
+        ServiceError, match=r"refuses its key\. To share it, copy AWS_ACCESS_KEY_ID"
+    ):
+        services.up(tmp_path)
+
+
+def test_the_environment_goes_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_env(tmp_path, "https://s3.example.org", "http://127.0.0.1:5000")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org")
+    assert services.up(tmp_path) == []
+    assert "MLFLOW_TRACKING_URI=https://mlflow.example.org is not" in capsys.readouterr().out
 
 
 def test_a_taken_port_is_named_with_its_owner(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -42,13 +43,49 @@ def test_dvc_gets_the_endpoint_and_credentials(root: Path) -> None:
     assert "endpointurl" not in config
 
 
-def test_activation_exports_the_settings_once(root: Path) -> None:
-    activate = root / "activate"
-    activate.write_text("# the environment's own\n")
-    (root / ".env").write_text("MLFLOW_TRACKING_URI=http://127.0.0.1:5\n")
-    setup.write_hook(root, activate)
-    setup.write_hook(root, activate)
-    shell = f". '{activate}' && printenv MLFLOW_TRACKING_URI"
-    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
-    assert done.stdout == "http://127.0.0.1:5\n"
-    assert activate.read_text().count(setup.HOOK) == 1
+@pytest.fixture
+def activate(root: Path) -> Path:
+    """An environment's script that the set-up has seen twice, and once in an older form."""
+    path = root / "activate"
+    path.write_text(f"# the environment's own\n\n{setup.HOOK}\nset -a\n. /gone/.env\n")
+    (root / "local").symlink_to(ROOT / "local")
+    setup.write_hook(root, path)
+    setup.write_hook(root, path)
+    assert path.read_text().count(setup.HOOK) == 1
+    return path
+
+
+def shell(script: str) -> list[str]:
+    """What a shell without settings of ours prints."""
+    done = subprocess.run(
+        ["sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"]},
+    )
+    return done.stdout.splitlines()
+
+
+def test_activation_exports_the_settings(root: Path, activate: Path) -> None:
+    (root / ".env").write_text('MLFLOW_TRACKING_URI=http://127.0.0.1:5\nNATS_URL="a b\'c"\n')
+    printed = shell(f". '{activate}' && printenv MLFLOW_TRACKING_URI NATS_URL")
+    assert printed == ["http://127.0.0.1:5", "a b'c"]
+
+
+def test_the_environment_goes_before_the_file(root: Path, activate: Path) -> None:
+    (root / ".env").write_text("SERVE_PORT=8000\nSERVE_HOST=127.0.0.1\n")
+    printed = shell(
+        f". '{activate}'; export SERVE_PORT=28001; . '{activate}'; . '{activate}'; "
+        "printenv SERVE_PORT SERVE_HOST"
+    )
+    assert printed == ["28001", "127.0.0.1"]
+
+
+def test_an_activation_anew_takes_what_the_file_says_now(root: Path, activate: Path) -> None:
+    env = root / ".env"
+    env.write_text("SERVE_PORT=8000\n")
+    printed = shell(
+        f". '{activate}'; echo SERVE_PORT=8001 > '{env}'; . '{activate}'; printenv SERVE_PORT"
+    )
+    assert printed == ["8001"]

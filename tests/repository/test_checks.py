@@ -1,8 +1,13 @@
 """The hand, the hook and CI run the same checks."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
 import yaml
+from dotenv import dotenv_values
 
 from tests.conftest import ROOT, SLOW
 
@@ -27,6 +32,46 @@ def test_the_workflow_runs_what_ci_runs() -> None:
         "make lint",
         "make test TESTS=--cov",
     ]
+
+
+@pytest.mark.parametrize("name", ["ci.yml", "model.yml"])
+def test_github_knows_every_field_of_a_workflow(name: str) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "check_jsonschema"),
+            *("--builtin-schema", "vendor.github-workflows"),
+            str(ROOT / ".github" / "workflows" / name),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def model_scripts() -> dict[str, str]:
+    """The shell scripts of the workflow that rebuilds and promotes, by the names of their steps."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "model.yml").read_text())["jobs"]
+    steps = [step for job in jobs.values() for step in job["steps"] if "run" in step]
+    return {step["name"]: step["run"] for step in steps}
+
+
+def test_every_script_of_the_workflow_is_a_shell_script() -> None:
+    for name, script in model_scripts().items():
+        done = subprocess.run(
+            ["bash", "-n"], input=script, text=True, capture_output=True, check=False
+        )
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+
+
+def test_the_workflow_hands_its_variables_to_the_project(tmp_path: Path) -> None:
+    script = model_scripts()["Set up"].replace("make setup", "true")
+    told = {"SERVE_REMOTE": "s3://b/dvc", "AWS_ACCESS_KEY_ID": "k", "AWS_ENDPOINT_URL": ""}
+    environment = {**told, "PATH": "/usr/bin:/bin", "GITHUB_TOKEN": "secret"}
+    subprocess.run(["bash", "-ec", script], cwd=tmp_path, env=environment, check=True)
+    assert dotenv_values(tmp_path / ".env") == told
+    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
 
 
 def test_what_is_called_slow_exists() -> None:

@@ -34,6 +34,7 @@ MADE = (
     "verification.",
     "verifications/",
     "release.key",
+    "batteries.",
 )
 GONE = {"CHANGELOG.md"}  # it names what was before
 
