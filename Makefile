@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up down data new-data sweep promote rollback report history verify key serve predict
-.PHONY: test test-fast test-emulated lint bench docs lock
+.PHONY: test test-fast test-emulated lint bench chaos docs lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -100,6 +100,11 @@ test-emulated: .venv/installed ## All stages on an emulated processor without AV
 
 lint: .venv/installed ## Formatter, linter, type checker, the ways imports may go
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+
+# More options: FAULTS=server, FAULTS='store fuzz', FAULTS='pipeline --part 0.2'
+FAULTS ?=
+chaos: .venv/installed ## Every fault many times; what survived, was lost, was wrong: FAULTS=server
+	@$(BIN)/python -m tests.chaos $(FAULTS)
 
 bench: .venv/installed ## Every benchmark; each prints one JSON line
 	@for program in serving reload explanation pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done

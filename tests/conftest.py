@@ -62,6 +62,7 @@ SLOW = (
     "app/batch/test_command.py",
     "app/test_start.py",
     "benchmarks",
+    "chaos",
     "lifecycle/test_new_data.py",
     "local/test_demo.py",
     "local/test_s3.py",

@@ -14,8 +14,11 @@ HEAD = (
 class Fault:
     """What the server does with a connection once it has read the request."""
 
-    def __init__(self, *, head: bytes = b"", drip: bytes = b"", pause: float = 0.2) -> None:
+    def __init__(
+        self, *, head: bytes = b"", drip: bytes = b"", pause: float = 0.2, ends: bool = False
+    ) -> None:
         self.head = head
+        self.ends = ends
         self.drip = drip
         self.pause = pause
 
@@ -23,7 +26,7 @@ class Fault:
         with closing(connection), suppress(OSError):
             connection.recv(65_536)
             connection.sendall(self.head)
-            while not ended.wait(self.pause):
+            while not self.ends and not ended.wait(self.pause):
                 connection.sendall(self.drip)
 
 

@@ -1,0 +1,135 @@
+"""What a fault did: the rows of the table, and the load under which it is made."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from tests.app.conftest import EXAMPLE, regression_answer
+
+Outcome = Literal["right", "wrong", "refused", "lost"]
+
+
+@dataclass
+class Count:
+    """What came of one kind of fault.
+
+    Attributes:
+        tries: how often it was made.
+        survived: after how many of them all was as it must be.
+        lost: replies or files that must be there and are not.
+        wrong: answers or files that are not what they must be.
+        note: a figure beside these.
+    """
+
+    tries: int = 0
+    survived: int = 0
+    lost: int = 0
+    wrong: int = 0
+    note: str = ""
+
+    def add(self, *, lost: int = 0, wrong: int = 0) -> None:
+        """Count a try."""
+        self.tries += 1
+        self.survived += not lost and not wrong
+        self.lost += lost
+        self.wrong += wrong
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A kind of fault.
+
+    Attributes:
+        name: for people.
+        make: makes it so many times, in a folder of its own.
+        few: tries of the tests; 0 where it takes too long for them, or they have it elsewhere.
+        many: tries of `make chaos`.
+    """
+
+    name: str
+    make: Callable[[int, Path], Count]
+    few: int
+    many: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of the load: when it was begun, and what came of it."""
+
+    begun: float
+    outcome: Outcome
+
+
+@dataclass
+class Load:
+    """Clients that ask without a pause, until told to stop.
+
+    Attributes:
+        url: the server's.
+        answers: the right answer of each version.
+        rows: sent as a file of so many rows where there are more than one.
+        clients: how many ask at once.
+    """
+
+    url: str
+    answers: Mapping[str, float]
+    rows: int = 1
+    clients: int = 4
+    requests: list[Request] = field(default_factory=list)
+
+    def __enter__(self) -> "Load":
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(self.clients)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def count(self, outcome: Outcome, since: float = 0, until: float = float("inf")) -> int:
+        """How many requests begun in that time came to an outcome."""
+        return sum(
+            one.outcome == outcome and since <= one.begun < until for one in [*self.requests]
+        )
+
+    def _ask(self) -> None:
+        body = b"carat weight,cut,certified,sold\n" + b"1.5,Good,true,2020-01-01\n" * self.rows
+        while not self._ended.is_set():
+            begun = time.monotonic()
+            try:
+                with httpx.Client(base_url=self.url, timeout=30) as client:
+                    if self.rows > 1:
+                        reply = client.post("/predict", files={"file": ("rows.csv", body)})
+                    else:
+                        reply = client.post("/predict/records", json={"records": [EXAMPLE]})
+                self.requests.append(Request(begun, self._judge(reply)))
+            except httpx.ConnectError:
+                self.requests.append(Request(begun, "refused"))
+                time.sleep(0.01)
+            except httpx.TransportError:
+                self.requests.append(Request(begun, "lost"))
+
+    def _judge(self, reply: httpx.Response) -> Outcome:
+        if reply.status_code in (413, 503):
+            return "refused"
+        if reply.status_code != 200:
+            return "wrong"
+        said = reply.json()
+        right = [self.answers[said["model"]["version"]]] * self.rows
+        return "right" if said["predictions"] == right else "wrong"
+
+
+def is_right(client: httpx.Client, shift: float = 0.0) -> bool:
+    """Whether a server answers one row as it must."""
+    reply = client.post("/predict/records", json={"records": [EXAMPLE]}, timeout=30)
+    if reply.status_code != 200:
+        return False
+    return bool(reply.json()["predictions"] == [regression_answer(EXAMPLE, shift)])

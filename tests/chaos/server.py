@@ -1,0 +1,195 @@
+"""Faults of a running server: load, signals, clients that do not behave, reloads."""
+
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from tests.app.conftest import EXAMPLE, lock, publish, regression_answer, write_model
+from tests.app.operations.test_workers import workers
+from tests.app.processes import Running, folder_with_model, started
+from tests.app.waiting import wait_for
+from tests.chaos.counts import Count, Fault, Load, is_right
+
+MOST_RESIDENT = 160_000_000
+wait_long = partial(wait_for, seconds=300)
+
+
+def sigterm_under_load(tries: int, folder: Path) -> Count:
+    """Requests in work when the server is told to end are answered."""
+    count = Count()
+    server_folder = folder_with_model(folder)
+    for _ in range(tries):
+        _end_under_load(server_folder, count)
+    return count
+
+
+def _end_under_load(folder: Path, count: Count) -> None:
+    answers = {version(folder): regression_answer(EXAMPLE)}
+    with started(folder, "app") as server:
+        with Load(str(server.client.base_url), answers, rows=60_000) as load:
+            wait_long(lambda: load.count("right") >= 4)
+            told = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(30)
+        # Who is in the middle of connecting when the port closes has to ask again.
+        count.add(lost=load.count("lost", until=told - 0.05), wrong=load.count("wrong"))
+
+
+def killed_worker(tries: int, folder: Path) -> Count:
+    """The other worker answers meanwhile, the killed one has a successor."""
+    count = Count()
+    server_folder = folder_with_model(folder)
+    answers = {version(server_folder): regression_answer(EXAMPLE)}
+    with started(server_folder, "app", settings={"SERVE_WORKERS": "2"}) as server:
+        for _ in range(tries):
+            _kill_one(server, answers, count)
+    return count
+
+
+def _kill_one(server: Running, answers: Mapping[str, float], count: Count) -> None:
+    wait_long(lambda: len(workers(server)) == 2)
+    before = workers(server)
+    with Load(str(server.client.base_url), answers) as load:
+        wait_long(lambda: load.count("right") > 20)
+        os.kill(min(before), signal.SIGKILL)
+        wait_long(lambda: len(workers(server) - before) == 1)
+        recovered = time.monotonic()
+        wait_long(lambda: load.count("right", since=recovered) > 20)
+    count.add(lost=load.count("lost", since=recovered), wrong=load.count("wrong"))
+
+
+def versions_under_load(tries: int, folder: Path) -> Count:
+    """Every answer is that of the version which it names."""
+    server_folder = folder_with_model(folder)
+    first = version(server_folder)
+    lock_file = server_folder / "dvc.lock"
+    shifted = write_model(server_folder / "new", shift=1.0)
+    second = publish(shifted, server_folder / "cache", lock_file)
+    answers = {first: regression_answer(EXAMPLE), second: regression_answer(EXAMPLE, 1.0)}
+    count = Count()
+    with started(server_folder, "app", settings={"SERVE_WATCH_SECONDS": "0.1"}) as server:
+        with Load(str(server.client.base_url), answers) as load:
+            for number in range(tries):
+                before = load.count("lost"), load.count("wrong")
+                _change(server.client, lock_file, (first, second)[number % 2])
+                count.add(
+                    lost=load.count("lost") - before[0], wrong=load.count("wrong") - before[1]
+                )
+        count.note = f"{len(load.requests):,} requests, {resident(server) / 1e6:.0f} MB at the end"
+    return count
+
+
+def _change(client: httpx.Client, lock_file: Path, version: str) -> None:
+    lock(version, lock_file)
+    wait_long(lambda: served(client) == version)
+
+
+def idle_connections(tries: int, folder: Path) -> Count:
+    """The server answers beside so many connections that say nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    number = min(tries, hard - 500)
+    count = Count()
+    try:
+        with started(folder_with_model(folder), "app") as server, ExitStack() as stack:
+            for _ in range(number):
+                own = stack.enter_context(closing(socket.socket()))
+                own.connect((server.client.base_url.host, server.client.base_url.port))
+            right = is_right(server.client)
+            count = Count(tries=number, survived=number * right, lost=not right)
+            count.note = f"{resident(server) / 1e6:.0f} MB with them open"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return count
+
+
+def slow_clients(tries: int, folder: Path) -> Count:
+    """So do half headers, half bodies and readers that never read, in turn."""
+    body = b"carat weight,cut,certified,sold\n" + b"1.5,Good,true,2020-01-01\n" * 20_000
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+    length = b"Content-Length: %d\r\n\r\n" % len(body)
+    starts = (
+        b"GET /live HTTP/1.1\r\nHost: x\r\nX: ",
+        head + length + body[:1_000],
+        head + b"Accept: text/csv\r\n" + length + body,
+    )
+    count = Count()
+    with started(folder_with_model(folder), "app") as server, ExitStack() as stack:
+        for number in range(tries):
+            own = stack.enter_context(closing(socket.socket()))
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            own.connect((server.client.base_url.host, server.client.base_url.port))
+            own.sendall(starts[number % 3])
+            count.add(lost=not is_right(server.client))
+        count.note = f"{resident(server) / 1e6:.0f} MB with them open"
+    return count
+
+
+def overload(tries: int, folder: Path) -> Count:
+    """More files at once than there are places: right answers or 503, and `/live` answers."""
+    server_folder = folder_with_model(folder)
+    answers = {version(server_folder): regression_answer(EXAMPLE)}
+    count = Count()
+    with started(server_folder, "app", settings={"SERVE_MAX_CONCURRENT": "4"}) as server:
+        with Load(str(server.client.base_url), answers, rows=20_000, clients=12) as load:
+            wait_long(lambda: len(load.requests) >= tries)
+            alive = server.client.get("/live", timeout=30).status_code == 200
+        count.tries = len(load.requests)
+        count.lost = load.count("lost") + (not alive)
+        count.wrong = load.count("wrong")
+        count.survived = count.tries - count.lost - count.wrong
+        count.note = f"{load.count('refused')} refused"
+    return count
+
+
+def many_requests(tries: int, folder: Path) -> Count:
+    """The memory of a worker stays small."""
+    with started(folder_with_model(folder), "app") as server:
+        for _ in range(min(tries, 1_000)):  # until all that is made once is there
+            is_right(server.client)
+        before = resident(server)
+        wrong = sum(not is_right(server.client) for _ in range(tries))
+        after = resident(server)
+    grown = (after - before) / max(1, tries)
+    return Count(
+        tries=tries,
+        survived=tries - wrong,
+        wrong=wrong + (after > MOST_RESIDENT),
+        note=f"{after / 1e6:.0f} MB at the end, {grown:.1f} bytes more for each request",
+    )
+
+
+def version(folder: Path) -> str:
+    """The version that a folder's cache holds."""
+    (one,) = [path.name for path in (folder / "cache").iterdir() if path.is_dir()]
+    return one
+
+
+def served(client: httpx.Client) -> str:
+    """The version in service."""
+    return str(client.get("/model").json()["version"])
+
+
+def resident(server: Running) -> int:
+    """Bytes that a server has in memory."""
+    pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+FAULTS = (
+    Fault("SIGTERM while files are answered", sigterm_under_load, 1, 10),
+    Fault("SIGKILL of one of two workers", killed_worker, 0, 10),
+    Fault("another version under load", versions_under_load, 6, 200),
+    Fault("idle connections", idle_connections, 200, 5_000),
+    Fault("half headers, half bodies, no reading", slow_clients, 9, 150),
+    Fault("three times as many files as places", overload, 30, 300),
+    Fault("one request after the other", many_requests, 300, 50_000),
+)
