@@ -295,7 +295,7 @@ def _reply(request: Request, answer: Answer, claim: Claim | None = None) -> Resp
     trace.version, trace.rows = answer.version, len(answer.rows)
     watch: Watch | None = request.scope["app"].state.service.watch
     if watch is not None:
-        watch.add(answer.version, answer.rows, answer.predictions)
+        watch.add(answer.version, trace.request_id, answer.rows, answer.predictions)
     size = sum(map(len, answer.pieces))
     headers = [
         (b"content-length", b"%d" % size),
