@@ -56,8 +56,9 @@ class Memory:
             if os.fstat(self._file).st_size != length:
                 os.ftruncate(self._file, 0)
                 os.ftruncate(self._file, length)
-        self._next = np.memmap(path, np.uint64, "r+", 0, (1,))
-        self._rows = np.memmap(path, ROW, "r+", 8, (size,))
+        # Plain views: a memmap makes another one of itself at every step
+        self._next = np.asarray(np.memmap(path, np.uint64, "r+", 0, (1,)))
+        self._rows = np.asarray(np.memmap(path, ROW, "r+", 8, (size,)))
 
     def close(self) -> None:
         """Close the file."""

@@ -37,8 +37,9 @@ class Rings:
             if os.fstat(self._file).st_size != size:
                 os.ftruncate(self._file, 0)  # as zeros, which no time has
                 os.ftruncate(self._file, size)
-        self._slots = np.memmap(path, np.int64, "r+", 0, (SLOTS,))
-        self._counts = np.memmap(path, dtype, "r+", 8 * SLOTS, (SLOTS, cells))
+        # Plain views: a memmap makes another one of itself at every step
+        self._slots = np.asarray(np.memmap(path, np.int64, "r+", 0, (SLOTS,)))
+        self._counts = np.asarray(np.memmap(path, dtype, "r+", 8 * SLOTS, (SLOTS, cells)))
 
     def close(self) -> None:
         """Close the file."""
