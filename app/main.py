@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
-from app.http import pages, predict, status
+from app.http import pages, predict, status, truth
 from app.http.observe import Observe
 from app.http.openapi import document
 from app.http.problems import framework_problem
@@ -31,9 +31,10 @@ ROUTES: list[BaseRoute] = [
     Route("/model", status.model),
     Route("/metrics", status.show_metrics),
     Route("/drift", status.drift),
+    Route("/truth", truth.truth, methods=["POST"]),
     Route("/reload", status.reload, methods=["POST"]),
 ]
-GUARDED = frozenset({"/predict", "/predict/records", "/invocations", "/reload"})
+GUARDED = frozenset({"/predict", "/predict/records", "/invocations", "/truth", "/reload"})
 DIRECT = {
     ("POST", "/predict/records"): predict.predict_records,
     ("POST", "/invocations"): predict.invocations,

@@ -109,6 +109,7 @@ class Settings(BaseSettings):
             the machine, or the container, has. A request that may need more gets 413, one that
             comes too soon 503.
         drift: count what is answered, for `/drift`.
+        remembered_answers: how many of the latest wait for their truth (`POST /truth`).
         upload_seconds: how long a client may take to send its body.
         shutdown_seconds: how long the end of the server waits for requests in work.
         aws_access_key_id: like the next ones, boto3's own variable, without the prefix;
@@ -155,6 +156,7 @@ class Settings(BaseSettings):
     max_concurrent: Positive = 16
     max_memory: Annotated[int, Field(ge=0)] = 0
     drift: bool = True
+    remembered_answers: Annotated[int, Field(ge=0)] = 250_000
     upload_seconds: Annotated[float, Field(gt=0)] = 120
     shutdown_seconds: Positive = 20
 

@@ -38,8 +38,7 @@ class Counting:
             rows: the rows.
             answers: their predictions, shape (rows,): numbers or labels.
         """
-        if self._classes:
-            answers = np.array([self._classes[label] for label in answers.tolist()], np.int64)
+        answers = self.numbers(answers)
         columns: list[npt.NDArray[Any]] = [
             (rows.categorical if is_category else rows.numeric)[:, place]
             for is_category, place in self._order
@@ -51,6 +50,12 @@ class Counting:
             )
         ]
         return np.concatenate(parts)
+
+    def numbers(self, answers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Predictions as numbers: labels by their place among the classes."""
+        if not self._classes:
+            return answers
+        return np.array([self._classes[label] for label in answers.tolist()], np.int64)
 
     def _cells_of(self, index: int, values: npt.NDArray[Any]) -> Counts:
         table = self._tables[index]

@@ -48,6 +48,21 @@ class _Collector:
                     if compared[name] is not None:
                         gauge.add_metric([column, window], compared[name])
         yield from (rows, drifted, *gauges.values())
+        yield from self._truth()
+
+    def _truth(self) -> Iterator[GaugeMetricFamily]:
+        """The live error, and the holdout's as the window `holdout`."""
+        told = self._told["truth"]
+        meaning = "Error against the truth that was told, and on the holdout."
+        error = GaugeMetricFamily("serve_error", meaning, labels=["metric", "window"])
+        rows = GaugeMetricFamily("serve_truth_rows", "Truths joined.", labels=["window"])
+        for window, one in {**told["windows"], "holdout": told["holdout"]}.items():
+            if "rows" in one:
+                rows.add_metric([window], one["rows"])
+            for metric in ("mae", "rmse", "accuracy", "coverage"):
+                if metric in one:
+                    error.add_metric([metric, window], one[metric])
+        yield from (rows, error)
 
 
 def _gauge(name: str, meaning: str) -> GaugeMetricFamily:

@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-
-from app.drift.reference import Counts
+import numpy.typing as npt
 
 # Seconds of a slot, and how many there are.
 RINGS = {"hour": (600, 6), "day": (10_800, 8), "week": (86_400, 7)}
@@ -20,26 +20,33 @@ SLOTS = sum(count for _, count in RINGS.values())
 
 
 class Rings:
-    """Counts of `cells` cells in all windows: 84 bytes a cell."""
+    """Counts of `cells` cells in all windows: 84 bytes a cell; sums take twice as much."""
 
-    def __init__(self, path: Path, cells: int) -> None:
-        """Open the file, or begin one where there is none of this size."""
+    def __init__(self, path: Path, cells: int, dtype: npt.DTypeLike = np.uint32) -> None:
+        """Open the file, or begin one where there is none of this size.
+
+        Args:
+            path: the file.
+            cells: how many there are.
+            dtype: of what is added up.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        size = SLOTS * (8 + 4 * cells)
+        size = SLOTS * (8 + np.dtype(dtype).itemsize * cells)
         with self._locked():
             if os.fstat(self._file).st_size != size:
                 os.ftruncate(self._file, 0)  # as zeros, which no time has
                 os.ftruncate(self._file, size)
-        self._slots = np.memmap(path, np.int64, "r+", 0, (SLOTS,))
-        self._counts = np.memmap(path, np.uint32, "r+", 8 * SLOTS, (SLOTS, cells))
+        # Plain views: a memmap makes another one of itself at every step
+        self._slots = np.asarray(np.memmap(path, np.int64, "r+", 0, (SLOTS,)))
+        self._counts = np.asarray(np.memmap(path, dtype, "r+", 8 * SLOTS, (SLOTS, cells)))
 
     def close(self) -> None:
         """Close the file."""
         del self._slots, self._counts
         os.close(self._file)
 
-    def add(self, counts: Counts, now: float) -> None:
+    def add(self, counts: npt.NDArray[Any], now: float) -> None:
         """Add counts.
 
         Args:
@@ -54,18 +61,19 @@ class Rings:
                 if self._slots[place] != number:
                     self._slots[place] = number
                     self._counts[place] = 0
-                self._counts[place] += counts.astype(np.uint32)
+                self._counts[place] += counts.astype(self._counts.dtype)
                 first += slots
 
-    def windows(self, now: float) -> dict[str, Counts]:
+    def windows(self, now: float) -> dict[str, npt.NDArray[Any]]:
         """The counts of each window, shape (cells,)."""
         found = {}
+        wide = np.int64 if self._counts.dtype.kind == "u" else np.float64
         with self._locked():
             first = 0
             for name, (seconds, slots) in RINGS.items():
                 places = slice(first, first + slots)
                 is_recent = self._slots[places] > int(now // seconds) - slots
-                found[name] = self._counts[places][is_recent].sum(axis=0, dtype=np.int64)
+                found[name] = self._counts[places][is_recent].sum(axis=0, dtype=wide)
                 first += slots
         return found
 

@@ -4,13 +4,17 @@ import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from app.drift.counting import Counting, joined, sample
+from app.drift.memory import Memory, mark, row_keys
+from app.drift.outcomes import SUMS, describe, sums
 from app.drift.reference import Reference
 from app.drift.report import report
 from app.drift.rings import Rings
@@ -22,23 +26,44 @@ FOLDER = ".drift"  # in the model cache
 INTERVAL_SECONDS = 1.0
 # Of one request, so that a large file costs no more than its share; a sample tells the same.
 ROWS_PER_REQUEST = 1_000
-# Rows that wait to be counted; what comes beyond is not counted.
-MAX_WAITING = 10_000
+# Requests that wait to be counted, for a second; what comes beyond is not counted. More would tell
+# nothing more, and cost a busy server its time.
+MAX_WAITING = 500
+MAX_WAITING_ROWS = 20_000
 TOGETHER = 500  # requests counted in one go, so that no other thread waits long
 KEPT_SECONDS = 14 * 86_400  # the counts of a version that is no longer served
 
 
 @dataclass(frozen=True, slots=True)
+class Truth:
+    """What turned out to be true.
+
+    Attributes:
+        request_id: of the request that was answered before.
+        row: of that request, from 1.
+        value: a number, or the place of a label among the classes, -1 for another label.
+    """
+
+    request_id: str
+    row: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Answered:
     version: str
+    request_id: str
     rows: Packed
     answers: npt.NDArray[Any]
+    first: npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
+    manifest: Manifest
     counting: Counting
     rings: Rings
+    outcomes: Rings
 
 
 class Watch:
@@ -47,21 +72,31 @@ class Watch:
     `add` is called for every reply; all else happens on other threads.
     """
 
-    def __init__(self, cache: Path) -> None:
-        """Make one for the versions of a model cache, where its files are kept as well."""
+    def __init__(self, cache: Path, remembered: int) -> None:
+        """Make one.
+
+        Args:
+            cache: the model cache, where its files are kept as well.
+            remembered: how many answers wait for their truth; the oldest are forgotten.
+        """
         self._cache = cache
+        self._remembered = remembered
+        self._memory: Memory | None = None
         self._waiting: deque[_Answered] = deque()
         self._waiting_rows = 0
         self._lock = threading.Lock()
         self._versions: dict[str, _Counted | None] = {}
 
-    def add(self, version: str, rows: Packed, answers: npt.NDArray[Any]) -> None:
+    def add(self, version: str, request_id: str, rows: Packed, answers: npt.NDArray[Any]) -> None:
         """Note a reply."""
+        if len(self._waiting) >= MAX_WAITING or self._waiting_rows >= MAX_WAITING_ROWS:
+            return
+        first = answers
         if len(rows) > ROWS_PER_REQUEST:
+            first = answers[:ROWS_PER_REQUEST].copy()  # the large array can go
             rows, answers = sample(rows, answers, ROWS_PER_REQUEST)
-        if self._waiting_rows < MAX_WAITING:
-            self._waiting_rows += len(rows)
-            self._waiting.append(_Answered(version, rows, answers))
+        self._waiting_rows += len(rows)
+        self._waiting.append(_Answered(version, request_id, rows, answers, first))
 
     async def run(self) -> None:
         """Count what waits, again and again."""
@@ -77,6 +112,28 @@ class Watch:
             while self._waiting:
                 self._count_some()
 
+    def tell(self, version: str, truths: Sequence[Truth]) -> int:
+        """Join truths with the answers of a version; each is told once.
+
+        Returns:
+            How many were joined; of the others no answer is remembered, or another version's.
+        """
+        self.count()
+        # The last word counts where one answer is spoken of twice
+        last = [*{(one.request_id, one.row): one for one in truths}.values()]
+        with self._lock:
+            counted = self._counted(version)
+            if counted is None or self._memory is None or not last:
+                return 0
+            ids = [one.request_id for one in last]
+            keys = row_keys(ids, np.arange(len(last)), [one.row for one in last])
+            answers, found = self._memory.take(keys, mark(version))
+            values = np.array([one.value for one in last])[found]
+            if found.any():
+                added = sums(counted.manifest, answers[found], values)
+                counted.outcomes.add(added, time.time())
+        return int(found.sum())
+
     def report(self, version: str, *, with_counts: bool) -> dict[str, Any] | None:
         """Compare the last hour, day and week with training; None where nothing is known of it.
 
@@ -87,8 +144,10 @@ class Watch:
             counted = self._counted(version)
             if counted is None:
                 return None
-            windows = counted.rings.windows(time.time())
-        return report(counted.counting, windows, with_counts=with_counts)
+            now = time.time()
+            windows, outcomes = counted.rings.windows(now), counted.outcomes.windows(now)
+        told = report(counted.counting, windows, with_counts=with_counts)
+        return told | {"truth": describe(counted.manifest, outcomes)}
 
     def close(self) -> None:
         """Count what waits and close the files."""
@@ -96,19 +155,36 @@ class Watch:
         for counted in self._versions.values():
             if counted is not None:
                 counted.rings.close()
+                counted.outcomes.close()
         self._versions.clear()
+        if self._memory is not None:
+            self._memory.close()
 
     def _count_some(self) -> None:
         """Count a few requests of one version."""
         version = self._waiting[0].version
-        parts: list[tuple[Packed, npt.NDArray[Any]]] = []
+        parts: list[_Answered] = []
         while self._waiting and len(parts) < TOGETHER and self._waiting[0].version == version:
-            one = self._waiting.popleft()
-            self._waiting_rows -= len(one.rows)
-            parts.append((one.rows, one.answers))
+            parts.append(self._waiting.popleft())
+            self._waiting_rows -= len(parts[-1].rows)
         counted = self._counted(version)
-        if counted is not None:
-            counted.rings.add(counted.counting.count(*joined(parts)), time.time())
+        if counted is None:
+            return
+        rows, answers = joined([(one.rows, one.answers) for one in parts])
+        counted.rings.add(counted.counting.count(rows, answers), time.time())
+        self._remember(version, counted, parts)
+
+    def _remember(self, version: str, counted: _Counted, parts: Sequence[_Answered]) -> None:
+        if not self._remembered:
+            return
+        if self._memory is None:
+            self._memory = Memory(self._cache / FOLDER / "answers", self._remembered)
+        sizes = np.array([len(one.first) for one in parts])
+        which = np.repeat(np.arange(len(parts)), sizes)
+        rows = np.arange(1, len(which) + 1) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        keys = row_keys([one.request_id for one in parts], which, rows)
+        first = counted.counting.numbers(np.concatenate([one.first for one in parts]))
+        self._memory.add(keys, first, mark(version))
 
     def _counted(self, version: str) -> _Counted | None:
         if version not in self._versions:
@@ -123,7 +199,9 @@ class Watch:
         path = folder / manifest.reference.file
         verify(path.read_bytes(), path.name, manifest.reference.sha256, version)
         counting = Counting(Reference.read(path), manifest)
-        return _Counted(counting, Rings(self._cache / FOLDER / version, counting.cells))
+        counts = self._cache / FOLDER / version
+        outcomes = Rings(counts.with_name(f"{version}.truth"), SUMS, np.float64)
+        return _Counted(manifest, counting, Rings(counts, counting.cells), outcomes)
 
     def _remove_old(self) -> None:
         """Remove the counts of versions that are long gone."""

@@ -26,8 +26,9 @@ CLIENT_CLOSED = 499
 
 @dataclass(slots=True)
 class Trace:
-    """What a route tells the log and the metrics about its request."""
+    """What a route is told of its request, and tells the log and the metrics."""
 
+    request_id: str = ""
     version: str = ""
     rows: int = 0
 
@@ -65,8 +66,8 @@ class Observe:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        trace = scope["trace"] = Trace()
         request_id = _request_id(scope)
+        trace = scope["trace"] = Trace(request_id.decode())
         status = 0
 
         async def send_observed(message: Message) -> None:

@@ -101,6 +101,8 @@ def _add_columns(schemas: Json, manifest: Manifest) -> None:
     split["columns"]["const"] = [*values]
     width = {"minItems": len(values), "maxItems": len(values)}
     split["data"]["items"] |= {"prefixItems": [*values.values()], **width}
+    if manifest.task == "regression":
+        schemas["Truth"]["properties"]["value"] = {"type": "number"}
     schemas["Answer"]["properties"]["predictions"]["items"] = (
         {"type": ["number", "null"], "description": "null where it is not finite"}
         if manifest.task == "regression"

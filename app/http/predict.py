@@ -68,7 +68,7 @@ class Answer:
 async def predict(request: Request) -> Response:
     """`POST /predict`: a file in a multipart form."""
     service: Service = request.app.state.service
-    async with _place(service) as claim:
+    async with place(service) as claim:
         settings = service.settings
         upload = await read_file(request, settings.max_bytes, settings.upload_seconds, claim)
         return await _reply_to_file(request, service, upload, claim)
@@ -89,7 +89,7 @@ async def invocations(request: Request) -> Response:
     if not is_file_type(media_type):
         raise _unsupported([source.media_types[0] for source in (JSON, *FILES)])
     service: Service = request.app.state.service
-    async with _place(service) as claim:
+    async with place(service) as claim:
         settings = service.settings
         body = await read_body(request, settings.max_bytes, settings.upload_seconds, claim)
         upload = Upload(body, media_type=media_type)
@@ -119,7 +119,7 @@ async def _reply_to_json(request: Request, pack_json: PackJson) -> Response:
         model = _model(service)
         body = await read_small(request, settings.upload_seconds)
         return _reply(request, answer_json(model, body, pack_json, limits, extras))
-    async with _place(service) as claim:
+    async with place(service) as claim:
         large = await read_body(request, settings.max_json_bytes, settings.upload_seconds, claim)
         limits = replace(limits, claim=claim.work)
         answer = partial(answer_json, _model(service), large, pack_json, limits, extras)
@@ -227,7 +227,7 @@ def _model(service: Service) -> Model:
 
 
 @asynccontextmanager
-async def _place(service: Service) -> AsyncIterator[Claim]:
+async def place(service: Service) -> AsyncIterator[Claim]:
     """Hold a place for a large request while its body is received and answered.
 
     The claim on memory that comes with it ends with the place, or with a large reply.
@@ -295,7 +295,7 @@ def _reply(request: Request, answer: Answer, claim: Claim | None = None) -> Resp
     trace.version, trace.rows = answer.version, len(answer.rows)
     watch: Watch | None = request.scope["app"].state.service.watch
     if watch is not None:
-        watch.add(answer.version, answer.rows, answer.predictions)
+        watch.add(answer.version, trace.request_id, answer.rows, answer.predictions)
     size = sum(map(len, answer.pieces))
     headers = [
         (b"content-length", b"%d" % size),

@@ -46,7 +46,9 @@ class Service:
         # More jobs at once than cores would only cost memory.
         self.threads = ThreadPoolExecutor(settings.cores, "files")
         self.background = Supervisor()
-        self.watch = Watch(settings.model_cache) if settings.drift else None
+        self.watch: Watch | None = None
+        if settings.drift:
+            self.watch = Watch(settings.model_cache, settings.remembered_answers)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
