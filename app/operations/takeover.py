@@ -11,10 +11,10 @@ from typing import Any
 from app.errors import Problem
 from app.model.manifest import Manifest
 from app.model.model import Model
-from app.model.pull import Puller
 from app.model.store import StoreError, cached, locked_version, prune
 from app.model.verification import is_kept
 from app.operations import log, memory, metrics
+from app.operations.pull import Puller
 from app.settings import Settings
 
 # Without a model the service has nothing to do but to look for one.

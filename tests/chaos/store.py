@@ -9,9 +9,9 @@ from pathlib import Path
 import boto3
 from pydantic import SecretStr
 
-from app.model import pull
 from app.model.model import Model, ModelError
 from app.model.store import StoreError, cached, fetch
+from app.operations import pull
 from app.settings import Settings
 from local.processes import stop, wait
 from local.s3 import S3_PORTS, create_bucket, start_s3

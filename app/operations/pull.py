@@ -1,7 +1,7 @@
 """Pulls a version in a process of its own, which can be ended while S3 hangs.
 
 A thread that waits for S3 cannot be ended, and an answer may drip for ever. So the server runs
-`python -m app.model.pull` and kills it when it takes too long. That process reads what to pull
+`python -m app.operations.pull` and kills it when it takes too long. That process reads what to pull
 from its standard input, so no secret is among its arguments; where the input ends, with the
 server, so does the process. To its standard output it writes a dot for each piece that came, or
 why it failed. What S3's client needs of memory goes with it.
@@ -67,7 +67,7 @@ class Puller:
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "app.model.pull",
+            "app.operations.pull",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.model import pull
+from app.operations import pull
 from app.settings import Settings
 from tests.app.conftest import EXAMPLE, lock, publish, regression_answer, serve, write_model
 from tests.app.hanging import DRIPS, DRIPS_IN_HEAD, HANGS, HANGS_IN_BODY, Fault, s3_that
@@ -49,7 +49,7 @@ def pulls_from(settings: Settings, address: str) -> Settings:
 def pulls() -> list[str]:
     """The processes that pull, of this machine's tests."""
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if line.endswith("-m app.model.pull")]
+    return [line for line in listed.stdout.splitlines() if line.endswith("-m app.operations.pull")]
 
 
 def test_server_answers_while_a_pull_hangs_and_gives_it_up(
