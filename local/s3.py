@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ S3_PORTS = 2 * len(SERVERS)
 REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 
 
-def start_s3(folder: Path, port: int, key: str, secret: str) -> Service:
+def start_s3(
+    folder: Path, port: int, key: str, secret: str, options: Sequence[str] = ()
+) -> Service:
     """Start SeaweedFS with just the servers that S3 needs, all on 127.0.0.1.
 
     Of its eight ports only S3's own answers to a client: the gRPC ports need a certificate, the
@@ -31,6 +33,7 @@ def start_s3(folder: Path, port: int, key: str, secret: str) -> Service:
         port: S3's; the seven after it are taken too.
         key: who may use it.
         secret: the key's.
+        options: more of SeaweedFS's.
     """
     data, own = (folder / "s3").absolute(), (folder / "s3-run").absolute()
     for one in (data, own):
@@ -60,6 +63,7 @@ def start_s3(folder: Path, port: int, key: str, secret: str) -> Service:
         "-master.volumeSizeLimitMB=1024",
         "-volume.max=0",
         "-volume.preStopSeconds=0",
+        *options,
     ]
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
     return launch("S3", command, environment, folder / "logs" / "s3.log", cwd=own)

@@ -60,11 +60,16 @@ def free_ports(count: int) -> int:
 SERVICES = {"s3", "mlflow_server"}
 SLOW = (
     "app/batch/test_command.py",
+    "app/http/test_memory.py",
+    "app/model/test_pull.py",
+    "app/operations/test_workers.py",
     "app/test_start.py",
+    "app/test_tls.py",
     "benchmarks",
     "chaos",
     "lifecycle/test_new_data.py",
     "local/test_demo.py",
+    "local/test_policies.py",
     "local/test_s3.py",
     "local/test_services.py",
     "stages/deployment",

@@ -1,11 +1,12 @@
 """What a fault did: the rows of the table, and the load under which it is made."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 
@@ -59,9 +60,16 @@ class Fault:
 
 @dataclass(frozen=True)
 class Request:
-    """A request of the load: when it was begun, and what came of it."""
+    """A request of the load.
+
+    Attributes:
+        begun: when.
+        sent: when the last byte of its body was sent; infinite where it was not.
+        outcome: what came of it.
+    """
 
     begun: float
+    sent: float
     outcome: Outcome
 
 
@@ -94,28 +102,38 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def count(self, outcome: Outcome, since: float = 0, until: float = float("inf")) -> int:
-        """How many requests begun in that time came to an outcome."""
+    def count(self, outcome: Outcome, since: float = 0, sent_by: float = math.inf) -> int:
+        """How many requests begun since then, and sent by then, came to an outcome."""
         return sum(
-            one.outcome == outcome and since <= one.begun < until for one in [*self.requests]
+            one.outcome == outcome
+            and one.begun >= since
+            and (one.sent <= sent_by or sent_by == math.inf)
+            for one in [*self.requests]
         )
 
     def _ask(self) -> None:
-        body = b"carat weight,cut,certified,sold\n" + b"1.5,Good,true,2020-01-01\n" * self.rows
+        path, content = "/predict/records", dict[str, Any](json={"records": [EXAMPLE]})
+        if self.rows > 1:
+            lines = ["carat weight,cut,certified,sold", *["1.5,Good,true,2020-01-01"] * self.rows]
+            path, content = "/predict", {"files": {"file": ("rows.csv", "\n".join(lines))}}
         while not self._ended.is_set():
-            begun = time.monotonic()
+            begun, sent = time.monotonic(), math.inf
+
+            def note(event: str, _: object) -> None:
+                nonlocal sent
+                if event == "http11.send_request_body.complete":
+                    sent = time.monotonic()
+
+            outcome: Outcome
             try:
                 with httpx.Client(base_url=self.url, timeout=30) as client:
-                    if self.rows > 1:
-                        reply = client.post("/predict", files={"file": ("rows.csv", body)})
-                    else:
-                        reply = client.post("/predict/records", json={"records": [EXAMPLE]})
-                self.requests.append(Request(begun, self._judge(reply)))
+                    outcome = self._judge(client.post(path, **content, extensions={"trace": note}))
             except httpx.ConnectError:
-                self.requests.append(Request(begun, "refused"))
+                outcome = "refused"
                 time.sleep(0.01)
             except httpx.TransportError:
-                self.requests.append(Request(begun, "lost"))
+                outcome = "lost"
+            self.requests.append(Request(begun, sent, outcome))
 
     def _judge(self, reply: httpx.Response) -> Outcome:
         if reply.status_code in (413, 503):

@@ -39,8 +39,8 @@ def _end_under_load(folder: Path, count: Count) -> None:
             told = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             server.process.wait(30)
-        # Who is in the middle of connecting when the port closes has to ask again.
-        count.add(lost=load.count("lost", until=told - 0.05), wrong=load.count("wrong"))
+        # Who is still connecting or sending when the port closes has to ask again.
+        count.add(lost=load.count("lost", sent_by=told), wrong=load.count("wrong"))
 
 
 def killed_worker(tries: int, folder: Path) -> Count:
@@ -104,7 +104,7 @@ def idle_connections(tries: int, folder: Path) -> Count:
                 own = stack.enter_context(closing(socket.socket()))
                 own.connect((server.client.base_url.host, server.client.base_url.port))
             right = is_right(server.client)
-            count = Count(tries=number, survived=number * right, lost=not right)
+            count = Count(tries=number, survived=number * right, lost=int(not right))
             count.note = f"{resident(server) / 1e6:.0f} MB with them open"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
