@@ -10,12 +10,18 @@ import mlflow
 import pandas as pd
 import pyarrow as pa
 
+from app.batch.answers import Options, prediction_columns, prediction_names
 from app.errors import Problem, quote
 from app.model.model import Model
+from app.model.packing import pack
 
 
 class Served(mlflow.pyfunc.PythonModel):
-    """Raw columns in; the prediction, and probabilities where there are any, out."""
+    """Raw columns in; the prediction, and probabilities where there are any, out.
+
+    Its parameters are the server's: `interval`, a coverage such as 0.9 (0: no intervals), and
+    `explain`. They add the columns that the server adds to a CSV; a set of labels is a list.
+    """
 
     def load_context(self, context: Any) -> None:
         """Open the verified graph."""
@@ -27,14 +33,19 @@ class Served(mlflow.pyfunc.PythonModel):
         """Answer a frame of raw columns, in row order and with its index.
 
         Raises:
-            Problem: values cannot be read; says which and where.
+            Problem: values cannot be read, or the model cannot tell what is asked for; says which
+                and where.
         """
-        prediction = self.model.predict_table(self._table(model_input))
-        answers = pd.DataFrame({"prediction": prediction.values}, model_input.index)
-        if prediction.probabilities is not None:
-            for i, label in enumerate(self.model.interface.classes):
-                answers[f"probability_{label}"] = prediction.probabilities[:, i]
-        return answers
+        given, interface = params or {}, self.model.interface
+        options = Options(
+            probabilities=self.model.gives_probabilities,
+            interval=given.get("interval") or None,
+            explain=bool(given.get("explain")),
+        )
+        rows = pack(self._table(model_input), interface.features)
+        columns = prediction_columns(self.model.answer(rows, options.extras))
+        names = prediction_names(interface, options, ())
+        return pd.DataFrame(dict(zip(names, columns, strict=True)), model_input.index)
 
     def _table(self, frame: pd.DataFrame) -> pa.Table:
         """Give the features as the types that they have in the frame."""

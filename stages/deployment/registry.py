@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from mlflow.entities import Run
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
 from app.errors import Problem
@@ -43,14 +43,22 @@ class Contender:
 
 
 def signature(manifest: Manifest) -> ModelSignature:
-    """The model's raw columns, of any type, and its answer.
+    """The model's raw columns, of any type, its answer, and what may be asked for beside it.
 
     MLflow would refuse whole numbers where the type is a double, a missing value among booleans,
     and dates as texts: what `pandas.read_csv` gives. The model reads all of them by itself.
     """
     inputs = [ColSpec(AnyType(), feature.name) for feature in manifest.features]
     answer = DataType.double if manifest.task == "regression" else DataType.string
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec(answer, "prediction")]))
+    params = [
+        ParamSpec("interval", DataType.double, 0.0),
+        ParamSpec("explain", DataType.boolean, False),
+    ]
+    return ModelSignature(
+        inputs=Schema(inputs),
+        outputs=Schema([ColSpec(answer, "prediction")]),
+        params=ParamSchema(params),
+    )
 
 
 def requirements() -> list[str]:

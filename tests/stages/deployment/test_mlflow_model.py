@@ -9,7 +9,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from app.model.manifest import Manifest
+from app.model.manifest import Intervals, Level, Manifest
 from stages.deployment.registry import pyfunc
 from tests.app.conftest import regression_answer, write_model
 from tests.conftest import ROOT
@@ -52,7 +52,8 @@ for name, frame in {
     except Exception as error:
         faults[name] = str(error)
 index = model.predict(plain).index.tolist()
-print(json.dumps({"answers": answers, "faults": faults, "index": index}))
+more = model.predict(plain, params={"interval": 0.9, "explain": True}).to_dict("list")
+print(json.dumps({"answers": answers, "faults": faults, "index": index, "more": more}))
 """
 
 
@@ -60,7 +61,8 @@ print(json.dumps({"answers": answers, "faults": faults, "index": index}))
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the registered form of the tiny regression answers, in a process of its own."""
     folder = tmp_path_factory.mktemp("registered")
-    serving = write_model(folder / "serving")
+    intervals = Intervals(levels=(Level(coverage=0.9, measured=0.9, bound=2.5),), scales=(2.0,))
+    serving = write_model(folder / "serving", intervals=intervals, explained=True)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)  # MLflow's
         patch.chdir(ROOT)
@@ -90,6 +92,18 @@ def test_a_frame_as_pandas_reads_it_is_answered(said: dict[str, Any], frame: str
 
 def test_the_answers_keep_the_rows_index(said: dict[str, Any]) -> None:
     assert said["index"] == [5, 6, 7]
+
+
+def test_parameters_add_the_columns_of_the_server(said: dict[str, Any]) -> None:
+    more = said["more"]
+    assert [*more] == [
+        "prediction",
+        "prediction_lower",
+        "prediction_upper",
+        *(f"contribution:{name}" for name in ("carat weight", "cut", "certified", "sold")),
+    ]
+    first = more["prediction"][0]
+    assert (more["prediction_lower"][0], more["prediction_upper"][0]) == (first - 5, first + 5)
 
 
 @pytest.mark.parametrize(
