@@ -49,12 +49,12 @@ JOBS ?= 2
 sweep: up ## Try a grid and rank it: SWEEP='train.folds=3,5 train.blend=0,2' JOBS=2
 	@$(ACTIVE) python -m lifecycle.sweep --jobs $(JOBS) $(foreach one,$(SWEEP),'$(one)')
 
-promote: setup ## Serve the version of REV (a commit, branch, tag or DVC experiment)
+promote: setup ## Serve the version of REV (a commit, branch, tag or DVC experiment); PUSH=1: for a team
 	@test -n "$(REV)" || { echo 'Say which: make promote REV=commit-or-experiment'; exit 1; }
-	@$(ACTIVE) python -m lifecycle.deployments promote "$(REV)"
+	@$(ACTIVE) python -m lifecycle.deployments promote "$(REV)" $(if $(PUSH),--push)
 
-rollback: setup ## Take the last promotion back
-	@$(ACTIVE) python -m lifecycle.deployments rollback
+rollback: setup ## Take the last promotion back; PUSH=1: for a team
+	@$(ACTIVE) python -m lifecycle.deployments rollback $(if $(PUSH),--push)
 
 report: setup ## A page on REV (what was made here last) next to the champion: HTML, Markdown, MLflow
 	@$(ACTIVE) python -m lifecycle.report $(if $(REV),"$(REV)")

@@ -1,7 +1,7 @@
 """Say which version is served, go back, and see what was served before.
 
-$ python -m lifecycle.deployments promote REV
-$ python -m lifecycle.deployments rollback
+$ python -m lifecycle.deployments promote REV [--push]
+$ python -m lifecycle.deployments rollback [--push]
 $ python -m lifecycle.deployments show
 
 A version is promoted from a Git revision (a commit, branch, tag, or a DVC experiment) whose
@@ -15,7 +15,13 @@ import sys
 
 from app.model.store import StoreError
 from app.settings import Settings, SettingsError, read_settings
-from lifecycle.history import HISTORY, DeploymentError, read_history, rollback_target
+from lifecycle.history import (
+    HISTORY,
+    DeploymentError,
+    LockedVersion,
+    read_history,
+    rollback_target,
+)
 from lifecycle.promotion import (
     current_version,
     locked_before,
@@ -24,7 +30,13 @@ from lifecycle.promotion import (
     resolve,
     version_of,
 )
+from lifecycle.sharing import shared_move
 from stages.repository import CommandError
+
+
+def served_before(current: LockedVersion) -> LockedVersion:
+    """What a rollback serves: by the history, or by Git's where that does not know."""
+    return rollback_target(read_history(), current) or locked_before(current)
 
 
 def follow_up(settings: Settings) -> str:
@@ -43,8 +55,10 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("promote").add_argument("revision", help="commit or DVC experiment")
-    actions.add_parser("rollback")
+    promote, rollback = actions.add_parser("promote"), actions.add_parser("rollback")
+    promote.add_argument("revision", help="commit or DVC experiment")
+    for one in (promote, rollback):
+        one.add_argument("--push", action="store_true", help="pull before, push after: for teams")
     actions.add_parser("show")
     arguments = parser.parse_args()
     try:
@@ -52,13 +66,18 @@ def main() -> None:
             lines = [str(line) for line in read_history()]
             print("\n".join(lines) or f"{HISTORY} has no line yet: nothing was promoted.")
             return
-        current = current_version()
         if arguments.action == "promote":
             target = version_of(resolve(arguments.revision))
             refuse_mixed(target.commit)
+            if arguments.push:
+                deployment = shared_move("promote", lambda _: target)
+            else:
+                deployment = move("promote", target, current_version())
+        elif arguments.push:  # once: another one's promotion is not to be taken back instead
+            deployment = shared_move("rollback", served_before, attempts=1)
         else:
-            target = rollback_target(read_history(), current) or locked_before(current)
-        deployment = move(arguments.action, target, current)
+            current = current_version()
+            deployment = move("rollback", served_before(current), current)
     except (CommandError, DeploymentError, StoreError, SettingsError) as error:
         sys.exit(f"{arguments.action}: nothing is changed. {error}")
     print(deployment)

@@ -1,7 +1,7 @@
 """Serve another version: the lock, the registry and the history move together or not at all."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,13 +111,23 @@ def verified_manifest(version: str, settings: Settings) -> Manifest:
         )
 
 
-def move(action: str, target: LockedVersion, current: LockedVersion) -> Deployment:
+def nothing() -> None:
+    """What follows a commit that nobody waits for."""
+
+
+def move(
+    action: str,
+    target: LockedVersion,
+    current: LockedVersion,
+    publish: Callable[[], None] = nothing,
+) -> Deployment:
     """Serve another version, in one commit.
 
     Args:
         action: `promote` or `rollback`, for the history.
         target: the version to serve.
         current: the version locked now.
+        publish: hands the commit on; when it fails, it has taken the commit back.
 
     Raises:
         DeploymentError: something is missing or fails; nothing is changed then.
@@ -147,6 +157,7 @@ def move(action: str, target: LockedVersion, current: LockedVersion) -> Deployme
         git("add", "--intent-to-add", "--", str(HISTORY))
         message = f"{action.capitalize()} {line.name} {line.version}\n\nFrom {line.commit}"
         git("commit", "--quiet", "--message", message, "--", *names)
+        publish()
     return line
 
 

@@ -36,7 +36,9 @@ SERVICES = {
 }
 
 
-def start_mlflow(folder: Path, port: int, artifacts: str, s3: Mapping[str, str]) -> Service:
+def start_mlflow(
+    folder: Path, port: int, artifacts: str, s3: Mapping[str, str], database: str = ""
+) -> Service:
     """Start the MLflow server.
 
     Args:
@@ -44,7 +46,9 @@ def start_mlflow(folder: Path, port: int, artifacts: str, s3: Mapping[str, str])
         port: on 127.0.0.1.
         artifacts: the URL, in S3, of the artifacts that it hands on.
         s3: the variables by which it finds that S3.
+        database: its URL; SQLite in the folder where it is empty.
     """
+    sqlite = f"sqlite:///{folder / 'mlflow.db'}"
     command = [
         sys.executable,
         "-m",
@@ -53,7 +57,7 @@ def start_mlflow(folder: Path, port: int, artifacts: str, s3: Mapping[str, str])
         "--host=127.0.0.1",
         f"--port={port}",
         "--workers=1",
-        f"--backend-store-uri=sqlite:///{folder / 'mlflow.db'}",
+        f"--backend-store-uri={database or sqlite}",
         f"--artifacts-destination={artifacts}",
     ]
     environment = {
