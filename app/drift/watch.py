@@ -26,11 +26,11 @@ FOLDER = ".drift"  # in the model cache
 INTERVAL_SECONDS = 1.0
 # Of one request, so that a large file costs no more than its share; a sample tells the same.
 ROWS_PER_REQUEST = 1_000
-# Requests that wait to be counted, for a second; what comes beyond is not counted. More would tell
-# nothing more, and cost a busy server its time.
+# Requests of a second that are remembered, and counted, which costs more; what comes beyond is not.
+# More would tell nothing more, and cost a busy server its time.
 MAX_WAITING = 500
 MAX_WAITING_ROWS = 20_000
-TOGETHER = 500  # requests counted in one go, so that no other thread waits long
+MAX_COUNTED = 100
 KEPT_SECONDS = 14 * 86_400  # the counts of a version that is no longer served
 
 
@@ -161,16 +161,17 @@ class Watch:
             self._memory.close()
 
     def _count_some(self) -> None:
-        """Count a few requests of one version."""
+        """Count the requests of one version."""
         version = self._waiting[0].version
         parts: list[_Answered] = []
-        while self._waiting and len(parts) < TOGETHER and self._waiting[0].version == version:
+        while self._waiting and self._waiting[0].version == version:
             parts.append(self._waiting.popleft())
             self._waiting_rows -= len(parts[-1].rows)
         counted = self._counted(version)
         if counted is None:
             return
-        rows, answers = joined([(one.rows, one.answers) for one in parts])
+        counted_parts = parts[:: -(-len(parts) // MAX_COUNTED)]
+        rows, answers = joined([(one.rows, one.answers) for one in counted_parts])
         counted.rings.add(counted.counting.count(rows, answers), time.time())
         self._remember(version, counted, parts)
 
