@@ -61,7 +61,7 @@ SERVICES = {"s3", "mlflow_server"}
 SLOW = (
     "app/batch/test_command.py",
     "app/http/test_memory.py",
-    "app/model/test_pull.py",
+    "app/operations/test_pull.py",
     "app/operations/test_workers.py",
     "app/test_start.py",
     "app/test_tls.py",
