@@ -107,7 +107,7 @@ chaos: .venv/installed ## Every fault many times; what survived, was lost, was w
 	@$(BIN)/python -m tests.chaos $(FAULTS)
 
 bench: .venv/installed ## Every benchmark; each prints one JSON line
-	@for program in serving reload explanation pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done
+	@for program in serving reload explanation batch stream pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done
 
 docs: .venv/installed ## These documents as a site, in .local/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && cp -r deploy .local/site/ && echo .local/site/index.html
@@ -119,3 +119,4 @@ lock: .venv/installed ## Compile the requirements*.in; UPGRADE='ruff mypy' takes
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) app/requirements.in -c requirements.txt -o app/requirements.txt
 	$(COMPILE) app/requirements-stream.in -c requirements.txt -o app/requirements-stream.txt
+	$(COMPILE) app/requirements-dask.in -c requirements.txt -o app/requirements-dask.txt

@@ -105,10 +105,9 @@ async def rate(
         await fill(js, names, requests, count)
         worker = setting.start(module, *arguments)
         try:
-            begun = await answered(js, names, int(count * FIRST))
-            here = (await js.stream_info(names.answers_stream)).state.messages
+            begun, here = await answered(js, names, int(count * FIRST))
             cpu = _cpu(worker)
-            ended = await answered(js, names, count)
+            ended, _ = await answered(js, names, count)
             cpu = _cpu(worker) - cpu
         finally:
             worker.terminate()

@@ -55,14 +55,14 @@ async def faults(
                     service = await asyncio.to_thread(setting.start_broker)
             await _all_acknowledged(js, names)
             messages = await _read(js, names)
-        return _judge(Model.load(workspace.serving), sent, messages)
+        return judge(Model.load(workspace.serving), sent, messages)
     finally:
         for worker in workers:
             _end(worker)
         processes.stop(service)
 
 
-def _judge(
+def judge(
     model: Model, sent: list[bytes], messages: list[tuple[str, str, bytes]]
 ) -> dict[str, Any]:
     """Compare the answers, (subject, id, data) each, with what the model says."""

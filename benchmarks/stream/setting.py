@@ -89,6 +89,8 @@ def bodies(workspace: Workspace) -> list[bytes]:
 def _value(kind: str, text: object) -> object:
     if not isinstance(text, str):
         return None
+    if kind == "boolean":
+        return text.lower() in ("true", "1")
     return float(text) if kind == "number" else text
 
 
@@ -106,8 +108,8 @@ async def fill(js: JetStreamContext, names: Names, requests: Sequence[bytes], co
         await asyncio.gather(*confirmations)
 
 
-async def answered(js: JetStreamContext, names: Names, count: int) -> float:
-    """Wait until so many answers are there; the moment, by `time.perf_counter`.
+async def answered(js: JetStreamContext, names: Names, count: int) -> tuple[float, int]:
+    """Wait until so many answers are there; the moment, by `time.perf_counter`, and how many.
 
     Raises:
         RuntimeError: they do not come.
@@ -117,7 +119,7 @@ async def answered(js: JetStreamContext, names: Names, count: int) -> float:
         if time.monotonic() > deadline:
             raise RuntimeError(f"Only {here} of {count} answers came.")
         await asyncio.sleep(POLL_SECONDS)
-    return time.perf_counter()
+    return time.perf_counter(), here
 
 
 def percentile(values: Sequence[float], share: float) -> float:

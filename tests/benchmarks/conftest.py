@@ -12,6 +12,7 @@ from sklearn.linear_model import LinearRegression
 
 from benchmarks.workspace import Workspace
 from tests.app.conftest import write_model
+from tests.conftest import params_with
 from tests.stages.onnx_writer.conftest import PyCaret, pycaret
 
 __all__ = ["pycaret"]
@@ -34,7 +35,8 @@ def table_and_model(tmp_path: Path) -> Workspace:
     write_model(workspace.serving)
     (root / "data").mkdir()
     table.to_csv(root / "data" / "table.csv", index=False)
-    (root / "params.yaml").write_text(yaml.safe_dump({"base": {"path": "data/table.csv"}}))
+    params = params_with({"base.path": "data/table.csv"})
+    (root / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))
     return workspace
 
 

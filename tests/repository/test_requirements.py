@@ -68,7 +68,13 @@ def test_no_stage_depends_on_the_developers_packages() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements-dev.txt", "app/requirements.txt", "app/requirements-stream.txt"]
+    "name",
+    [
+        "requirements-dev.txt",
+        "app/requirements.txt",
+        "app/requirements-dask.txt",
+        "app/requirements-stream.txt",
+    ],
 )
 def test_a_package_of_two_lists_has_one_version(name: str) -> None:
     pipeline, other = pinned(ROOT / "requirements.txt"), pinned(ROOT / name)
@@ -97,6 +103,7 @@ def test_the_server_imports_what_its_list_holds() -> None:
     needed = imported("app", in_the_full_environment)
     assert needed - held == imported("app/stream") - held
     assert needed - held - pinned(ROOT / "app/requirements-stream.txt").keys() == set()
+    assert "distributed" in pinned(ROOT / "app/requirements-dask.txt")
 
 
 def test_a_developers_programs_import_what_the_lists_hold() -> None:
