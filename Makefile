@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up down data new-data sweep promote rollback report history verify key serve predict
-.PHONY: test test-fast test-emulated lint bench chaos docs lock
+.PHONY: test test-fast test-long test-emulated lint bench chaos docs lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -89,11 +89,14 @@ stream-demo: setup ## Send the holdout through a stream of its own; rates and la
 TESTS ?=
 # A file stays on one worker, as its fixtures do; files in the order of tests/conftest.py
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-test: .venv/installed ## The whole test suite, on ports and in folders of its own
+test: .venv/installed ## The test suite, on ports and in folders of its own
 	@$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 test-fast: .venv/installed ## The tests of the inner loop: those not marked as slow
 	@$(BIN)/python -m pytest -m 'not slow and not emulated' $(PARALLEL) $(TESTS)
+
+test-long: .venv/installed ## The tests that take minutes each, which `make test` leaves out
+	@$(BIN)/python -m pytest -m long $(PARALLEL) $(TESTS)
 
 test-emulated: .venv/installed ## All stages on an emulated processor without AVX (Debian: qemu-user)
 	@$(BIN)/python -m pytest -m emulated tests/test_arithmetic.py

@@ -53,6 +53,7 @@ def shown(project: Project) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.long
 def test_eight_queued_experiments_are_eight_complete_runs(
     project: Project, mlflow_server: str
 ) -> None:

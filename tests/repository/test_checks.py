@@ -31,6 +31,7 @@ def test_the_workflow_runs_what_ci_runs() -> None:
     assert [line for line in script if line.startswith("make ")] == [
         "make lint",
         "make test TESTS=--cov",
+        "make test-long",
     ]
 
 

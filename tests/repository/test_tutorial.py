@@ -46,7 +46,10 @@ def in_the_copy(command: str) -> list[str]:
         return [sys.executable, *words[1:]]
     if words[0] == "make":  # the recipe itself, without what installs and activates
         binaries = Path(sys.executable).parent
-        return ["make", "-o", "setup", "ACTIVE=", f"BIN={binaries}", *words[1:]]
+        return [
+            *("make", "--no-print-directory", "-o", "setup"),
+            *("ACTIVE=", f"BIN={binaries}", *words[1:]),
+        ]
     return words
 
 
@@ -55,6 +58,7 @@ def test_what_is_not_run_is_in_the_document() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_commands_work_and_the_story_is_true(
     s3: S3, mlflow_server: str, tmp_path: Path
 ) -> None:

@@ -80,10 +80,11 @@ def searched(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Result, pd.
         ("classification", {"blend": "greedy", "sort": "AUC"}, ["blend"]),
         ("classification", {"calibrate": "sigmoid"}, ["calibrate"]),
         ("classification", {"blend": 2, "threshold": True}, ["blend", "threshold"]),
-        (
+        pytest.param(
             "classification",
             {"ensemble": "bagging", "stack": 2, "threshold": True},
             ["bagging", "stack", "threshold"],
+            marks=pytest.mark.long,
         ),
     ],
 )
