@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from app.batch.answers import Options, prediction_columns
+from app.batch.answers import Options
 from app.errors import Problem
+from app.formats.columns import column_values
 from app.model.model import Model
 from app.model.records import Record
 from app.model.runtime import Packed
@@ -20,7 +21,7 @@ def score_records(
     """Score the records that can be.
 
     Returns:
-        The positions of these; for each the added values, in the order of `prediction_names`;
+        The positions of these; for each the added values, in the order of `column_names`;
         and the faults of the others: `row` (1 is the first), `column` where there is one, `detail`.
     """
     positions: Sequence[int] = range(len(records))
@@ -31,7 +32,7 @@ def score_records(
         packed, positions, faults = _sift(model, records)
     if not positions:
         return [], [], faults
-    columns = prediction_columns(model.answer(packed, options.extras))
+    columns = column_values(model.answer(packed, options.extras))
     return positions, list(zip(*(values.tolist() for values in columns), strict=True)), faults
 
 

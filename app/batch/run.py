@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
-from app.batch.answers import Options, check_options
+from app.batch.answers import Options
 from app.batch.job import Counts, score_part
 from app.batch.parts import STANDARD, Part, finished, plan
 from app.batch.progress import Progress
@@ -89,7 +89,7 @@ def run(
         ModelError: it must not be used.
     """
     model = locked_model(settings)
-    check_options(model, options)
+    model.check(options.extras)
     parts = plan(source, target, settings)
     result = Result(model.interface.name, model.version)
     if len(parts) > 1 or parts[0].target.startswith(f"{target.rstrip('/')}/"):

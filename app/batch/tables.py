@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 
-from app.batch.answers import SET, Options, class_text, prediction_columns, prediction_names
+from app.batch.answers import Options
 from app.errors import Problem
+from app.formats.columns import SET, class_text, column_names, column_values, set_texts
 from app.formats.registry import check_names
 from app.model.model import Model
 from app.model.packing import pack_fitting
@@ -46,14 +46,14 @@ def score_beside(
         packed = Packed(packed.numeric[fits], packed.categorical[fits])
         kept = kept.take(_array(np.flatnonzero(fits), pa.int64()))
     prediction = model.answer(packed, options.extras)
-    names = prediction_names(model.interface, options, kept.schema.names)
+    names = column_names(model.interface, options.extras, kept.schema.names)
     columns = [
-        _sets(values)
+        pa.array(set_texts(values), pa.string())
         if name.startswith(SET)
         else _numbers(values)
         if values.dtype == np.float64
         else _labels(values, model)
-        for name, values in zip(names, prediction_columns(prediction), strict=True)
+        for name, values in zip(names, column_values(prediction), strict=True)
     ]
     return (
         pa.RecordBatch.from_arrays([*kept.columns, *columns], [*kept.schema.names, *names]),
@@ -83,10 +83,6 @@ def _numbers(values: npt.NDArray[np.float64]) -> pa.Array:
     finite = np.isfinite(values)
     bitmap = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))
     return _array(values, pa.float64(), bitmap)
-
-
-def _sets(values: npt.NDArray[Any]) -> pa.Array:
-    return pa.array([orjson.dumps(one).decode() for one in values], pa.string())
 
 
 def _labels(values: npt.NDArray[Any], model: Model) -> pa.Array:

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from app.errors import Problem
+from app.formats.columns import SET, class_text, column_names, column_values, set_texts
 from app.formats.csv_faults import check_quotes, explain, not_utf8
 from app.formats.registry import Bytes, check_names
-from app.model.manifest import Class, Interface
-from app.model.model import Model, Prediction
+from app.model.manifest import Interface
+from app.model.model import Extras, Model, Prediction
 from app.model.packing import pack as pack_table
 from app.model.packing import packing_memory
 from app.model.runtime import Packed
@@ -162,7 +163,7 @@ def _parse(
     )
 
 
-def reply(rows: Bytes, prediction: Prediction, classes: Sequence[Class]) -> list[bytes]:
+def reply(rows: Bytes, prediction: Prediction, interface: Interface, extras: Extras) -> list[bytes]:
     """Append the predictions to the rows of a CSV file.
 
     The rows stay as they were sent where each line is one; in a file with quotes or lone
@@ -175,7 +176,8 @@ def reply(rows: Bytes, prediction: Prediction, classes: Sequence[Class]) -> list
     Args:
         rows: the file.
         prediction: the answers to its rows.
-        classes: the model's, in the order of the probabilities.
+        interface: the model's.
+        extras: what is told beside the predictions.
 
     Returns:
         The new file, in pieces.
@@ -186,12 +188,15 @@ def reply(rows: Bytes, prediction: Prediction, classes: Sequence[Class]) -> list
     names = read_header(rows)
     records = _lines(rows) if _one_line_per_row(rows) else _parsed_records(rows, names)
     header = next(records)
-    columns = _columns(prediction, classes)
-    new_names = [_cell(_unused(name, names).encode()) for name, _ in columns]
-    pieces = [b",".join([header, *new_names]) + b"\n"]
+    new_names = column_names(interface, extras, names)
+    columns = [
+        np.array(set_texts(values), object) if name.startswith(SET) else values
+        for name, values in zip(new_names, column_values(prediction), strict=True)
+    ]
+    pieces = [b",".join([header, *(_cell(name.encode()) for name in new_names)]) + b"\n"]
     written = 0
     for start in range(0, len(prediction.values), ROWS):
-        cells = [_cells(values[start : start + ROWS]) for _, values in columns]
+        cells = [_cells(values[start : start + ROWS]) for values in columns]
         lines = [b",".join(line) for line in zip(islice(records, ROWS), *cells, strict=False)]
         written += len(lines)
         pieces.append(b"\n".join([*lines, b""]))
@@ -238,42 +243,9 @@ def _cell(content: bytes) -> bytes:
     return content
 
 
-def _columns(
-    prediction: Prediction, classes: Sequence[Class]
-) -> list[tuple[str, np.ndarray[Any, Any]]]:
-    columns = [("prediction", prediction.values)]
-    if prediction.probabilities is not None:
-        names = [f"probability_{_text(label)}" for label in classes]
-        columns += zip(names, prediction.probabilities.T, strict=True)
-    interval = prediction.interval
-    if interval is not None and interval.lower is not None and interval.upper is not None:
-        columns += [("prediction_lower", interval.lower), ("prediction_upper", interval.upper)]
-    if interval is not None and interval.sets is not None:
-        columns.append(("prediction_set", _set_texts(interval.sets)))
-    if prediction.explanation is not None:
-        names = [f"contribution:{name}" for name in prediction.explanation.features]
-        columns += zip(names, prediction.explanation.contributions.T, strict=True)
-    return columns
-
-
-def _set_texts(sets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Give sets of classes as JSON lists."""
-    return np.fromiter((orjson.dumps(one).decode() for one in sets), object, len(sets))
-
-
-def _unused(name: str, names: Sequence[str]) -> str:
-    while name in names:
-        name += "_"
-    return name
-
-
 def _cells(values: np.ndarray[Any, Any]) -> list[bytes]:
     if values.dtype == np.float64:
         numbers = orjson.dumps(values.tolist())[1:-1].replace(b"null", b"")
         return numbers.split(b",")
-    cell_of = {label: _cell(_text(label).encode()) for label in set(values.tolist())}
+    cell_of = {label: _cell(class_text(label).encode()) for label in set(values.tolist())}
     return [cell_of[label] for label in values.tolist()]
-
-
-def _text(label: object) -> str:
-    return str(label).lower() if isinstance(label, bool) else str(label)

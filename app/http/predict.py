@@ -152,7 +152,7 @@ def answer_file(
 
         table = as_csv(source, upload.data, limits)
         limits.claim(memory + csv.reply_memory(table))
-        pieces = csv.reply(table, prediction, model.interface.classes)
+        pieces = csv.reply(table, prediction, model.interface, extras)
     else:
         pieces = json.reply(model, prediction)
     media_type = CSV_REPLY if to_csv else JSON_REPLY
@@ -185,7 +185,6 @@ def answer_json(
 
 
 def _predict(model: Model, rows: Packed, limits: Limits, extras: Extras) -> Prediction:
-    model.check(extras)
     if extras.explain:
         limits.check_explained_rows(len(rows))
         _check_calls(model, len(rows))

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from app.drift.watch import Truth, Watch
 from app.errors import MAX_ERRORS, Problem, invalid_values, quote
+from app.formats.columns import class_text
 from app.formats.json import parse_object
 from app.formats.registry import CSV, JSON
 from app.http.body import content_type, read_body
@@ -95,7 +96,7 @@ def _checked(entries: Iterable[Fields], interface: Interface) -> list[Truth]:
         Problem: names those that do not fit.
     """
     classes: dict[Any, int] = {label: place for place, label in enumerate(interface.classes)}
-    classes |= {_text(label): place for label, place in [*classes.items()]}
+    classes |= {class_text(label): place for label, place in [*classes.items()]}
     truths, faults = [], []
     for number, entry in enumerate(entries, 1):
         try:
@@ -127,7 +128,3 @@ def _truth(entry: Fields, classes: dict[Any, int]) -> Truth:
     if not math.isfinite(number):
         raise ValueError(f"{quote(value)} is not a finite number")
     return Truth(request_id, row, number)
-
-
-def _text(label: object) -> str:
-    return str(label).lower() if isinstance(label, bool) else str(label)

@@ -8,9 +8,10 @@ from typing import Any
 import msgpack
 import orjson
 
-from app.batch.answers import Options, prediction_names
+from app.batch.answers import Options
 from app.batch.records import score_records
 from app.errors import quote
+from app.formats.columns import column_names
 from app.model.model import Model
 
 Encode = Callable[[dict[str, Any]], bytes]
@@ -63,7 +64,7 @@ def answer(model: Model, requests: Sequence[Request], options: Options) -> list[
             encoders.append(encode)
             places.append(place)
     positions, rows, faults = score_records(model, records, options)
-    names = prediction_names(model.interface, options, ())
+    names = column_names(model.interface, options.extras, ())
     for position, values in zip(positions, rows, strict=True):
         place = places[position]
         data = encoders[position](dict(zip(names, map(_finite, values), strict=True)))

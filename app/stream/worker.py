@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import Header
 
-from app.batch.answers import Options, check_options
+from app.batch.answers import Options
 from app.operations import log
 from app.operations.takeover import ModelInService
 from app.stream import metrics
@@ -91,7 +91,7 @@ class Worker:
     async def _answer(self, messages: Sequence[Msg]) -> None:
         model = self._in_service.current
         assert model is not None  # noqa: S101 (nothing is pulled before there is one)
-        check_options(model, self._options)
+        model.check(self._options.extras)
         requests = [Request(request_id(message), message.data) for message in messages]
         answers = await asyncio.get_running_loop().run_in_executor(
             self._scoring, answer, model, requests, self._options

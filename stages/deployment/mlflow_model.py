@@ -10,9 +10,9 @@ import mlflow
 import pandas as pd
 import pyarrow as pa
 
-from app.batch.answers import Options, prediction_columns, prediction_names
 from app.errors import Problem, quote
-from app.model.model import Model
+from app.formats.columns import column_names, column_values
+from app.model.model import Extras, Model
 from app.model.packing import pack
 
 
@@ -37,14 +37,14 @@ class Served(mlflow.pyfunc.PythonModel):
                 and where.
         """
         given, interface = params or {}, self.model.interface
-        options = Options(
+        extras = Extras(
             probabilities=self.model.gives_probabilities,
             interval=given.get("interval") or None,
             explain=bool(given.get("explain")),
         )
         rows = pack(self._table(model_input), interface.features)
-        columns = prediction_columns(self.model.answer(rows, options.extras))
-        names = prediction_names(interface, options, ())
+        columns = column_values(self.model.answer(rows, extras))
+        names = column_names(interface, extras, ())
         return pd.DataFrame(dict(zip(names, columns, strict=True)), model_input.index)
 
     def _table(self, frame: pd.DataFrame) -> pa.Table:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
-from app.batch.answers import Fault, Options, Scored, prediction_names
+from app.batch.answers import Fault, Options, Scored
 from app.batch.formats.lines import Piece, end_of_lines, pieces
 from app.batch.records import score_records
+from app.formats.columns import column_names
 from app.model.model import Model
 from app.model.records import Record
 
@@ -24,7 +25,7 @@ class Reader:
     def __init__(self, model: Model, options: Options) -> None:
         self._model = model
         self._options = options
-        self._names = prediction_names(model.interface, options, ())
+        self._names = column_names(model.interface, options.extras, ())
 
     def pieces(self, file: BinaryIO) -> Iterator[Piece]:
         """Cut the file."""
@@ -56,7 +57,7 @@ class Reader:
         kept = record if keep is None else {name: record.get(name) for name in keep}
         names = self._names
         if any(name in kept for name in names):
-            names = prediction_names(self._model.interface, self._options, list(kept))
+            names = column_names(self._model.interface, self._options.extras, list(kept))
         return _line(kept | dict(zip(names, values, strict=True)))
 
 

@@ -19,7 +19,7 @@ from app.formats import csv as csv_format
 from app.formats.parquet import as_csv, pack, read
 from app.formats.parquet_pages import sizes
 from app.model.manifest import Manifest
-from app.model.model import Model
+from app.model.model import Extras, Model
 from app.settings import Limits, Settings
 from tests.app.conftest import CUT, EXAMPLE, regression_answer, write_model
 
@@ -200,7 +200,8 @@ def test_bit_flips_are_read_or_refused(settings: Settings, tmp_path: Path) -> No
         content = flipped(seed)
         try:
             rows, _ = pack(content, model, settings.limits)
-            csv_format.reply(as_csv(content, settings.limits), model.predict(rows), ())
+            table = as_csv(content, settings.limits)
+            csv_format.reply(table, model.predict(rows), model.interface, Extras())
             outcomes["answered"] += 1
         except Problem as problem:
             outcomes[f"refused {problem.status}"] += 1
