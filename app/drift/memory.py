@@ -4,18 +4,16 @@ A ring in a file of a fixed size, mapped into memory and shared by all workers: 
 key made of its request's id and its row, its value, and a mark of its model version.
 """
 
-import fcntl
 import hashlib
-import os
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from app.model.runtime import Floats
+from app.storage.shared import SharedFile
 
 Keys = npt.NDArray[np.uint64]
 
@@ -48,22 +46,15 @@ class Memory:
 
     def __init__(self, path: Path, size: int) -> None:
         """Open the file, or begin one where there is none of this size."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self._size = size
-        length = 8 + size * ROW.itemsize
-        with self._locked():
-            if os.fstat(self._file).st_size != length:
-                os.ftruncate(self._file, 0)
-                os.ftruncate(self._file, length)
-        # Plain views: a memmap makes another one of itself at every step
-        self._next = np.asarray(np.memmap(path, np.uint64, "r+", 0, (1,)))
-        self._rows = np.asarray(np.memmap(path, ROW, "r+", 8, (size,)))
+        self._file = SharedFile(path, 8 + size * ROW.itemsize)
+        self._next = self._file.view(np.uint64, 0, (1,))
+        self._rows = self._file.view(ROW, 8, (size,))
 
     def close(self) -> None:
         """Close the file."""
         del self._next, self._rows
-        os.close(self._file)
+        self._file.close()
 
     def add(self, keys: Keys, values: Floats, version: int) -> None:
         """Remember answers, in place of the oldest.
@@ -74,7 +65,7 @@ class Memory:
             version: its mark.
         """
         keys, values = keys[-self._size :], values[-self._size :]
-        with self._locked():
+        with self._file.locked():
             first = int(self._next[0])
             places = (first + np.arange(len(keys))) % self._size
             self._rows["key"][places] = keys
@@ -92,7 +83,7 @@ class Memory:
         Returns:
             The values, arbitrary where there is none; and where there are any. Shape (rows,).
         """
-        with self._locked():
+        with self._file.locked():
             known = np.array(self._rows["key"])
             order = np.argsort(known, kind="stable")
             places = order[np.searchsorted(known, keys, "right", sorter=order) - 1]
@@ -100,11 +91,3 @@ class Memory:
             values = np.array(self._rows["value"][places])
             self._rows["key"][places[found]] = 0
         return values, found
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)

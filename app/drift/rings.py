@@ -4,15 +4,13 @@ Each window is a ring of slots; the oldest slot is used again. The file is mappe
 changed in place under a lock, so that counts are those of all workers, and outlast them.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from app.storage.shared import SharedFile
 
 # Seconds of a slot, and how many there are.
 RINGS = {"hour": (600, 6), "day": (10_800, 8), "week": (86_400, 7)}
@@ -30,21 +28,14 @@ class Rings:
             cells: how many there are.
             dtype: of what is added up.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        size = SLOTS * (8 + np.dtype(dtype).itemsize * cells)
-        with self._locked():
-            if os.fstat(self._file).st_size != size:
-                os.ftruncate(self._file, 0)  # as zeros, which no time has
-                os.ftruncate(self._file, size)
-        # Plain views: a memmap makes another one of itself at every step
-        self._slots = np.asarray(np.memmap(path, np.int64, "r+", 0, (SLOTS,)))
-        self._counts = np.asarray(np.memmap(path, dtype, "r+", 8 * SLOTS, (SLOTS, cells)))
+        self._file = SharedFile(path, SLOTS * (8 + np.dtype(dtype).itemsize * cells))
+        self._slots = self._file.view(np.int64, 0, (SLOTS,))  # zero in a new file: no time has it
+        self._counts = self._file.view(dtype, 8 * SLOTS, (SLOTS, cells))
 
     def close(self) -> None:
         """Close the file."""
         del self._slots, self._counts
-        os.close(self._file)
+        self._file.close()
 
     def add(self, counts: npt.NDArray[Any], now: float) -> None:
         """Add counts.
@@ -53,7 +44,7 @@ class Rings:
             counts: shape (cells,).
             now: seconds since 1970.
         """
-        with self._locked():
+        with self._file.locked():
             first = 0
             for seconds, slots in RINGS.values():
                 number = int(now // seconds)
@@ -68,7 +59,7 @@ class Rings:
         """The counts of each window, shape (cells,)."""
         found = {}
         wide = np.int64 if self._counts.dtype.kind == "u" else np.float64
-        with self._locked():
+        with self._file.locked():
             first = 0
             for name, (seconds, slots) in RINGS.items():
                 places = slice(first, first + slots)
@@ -76,11 +67,3 @@ class Rings:
                 found[name] = self._counts[places][is_recent].sum(axis=0, dtype=wide)
                 first += slots
         return found
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
