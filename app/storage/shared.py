@@ -17,17 +17,27 @@ class SharedFile:
     def __init__(self, path: Path, size: int) -> None:
         """Open the file, or begin one, of zeros, where there is none of this size.
 
+        Its room on the disk is taken now: a write into memory for which there is none would end
+        the process.
+
         Args:
             path: the file.
             size: in bytes.
+
+        Raises:
+            OSError: there is no room, or the folder cannot be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        with self.locked():
-            if os.fstat(self._file).st_size != size:
-                os.ftruncate(self._file, 0)
-                os.ftruncate(self._file, size)
+        try:
+            with self.locked():
+                if os.fstat(self._file).st_size != size:
+                    os.ftruncate(self._file, 0)
+                os.posix_fallocate(self._file, 0, size)
+        except BaseException:
+            self.close()
+            raise
 
     def view(self, dtype: npt.DTypeLike, offset: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """A part of the file as an array; what is put there is in the file at once."""
