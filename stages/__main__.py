@@ -81,7 +81,7 @@ class Inputs:
         return [
             f"{path} has md5 {actual}, {file} says {pin}"
             for path, (pin, file) in pins(self._paths).items()
-            if (actual := md5(path)) != pin
+            if (actual := md5(path, self._md5)) != pin
         ]
 
     def changed(self) -> list[str]:

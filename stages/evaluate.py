@@ -14,7 +14,6 @@ import joblib
 import pandas as pd
 
 from stages.arithmetic import launch
-from stages.deployment.note import page, title
 from stages.evaluation.gate import between, doubts_about, reasons_against, sureness
 from stages.evaluation.leakage import IncomparableError, leakage
 from stages.evaluation.plot_images import draw
@@ -37,6 +36,7 @@ from stages.params import Gate, Params, read
 from stages.schema import Schema, read_prepared
 from stages.tracking import NOTE_TAG, Tracking, add_figures, flat
 from stages.training.leaderboard import fold_scores
+from stages.training.note import page, title
 from stages.training.threads import one_thread
 
 

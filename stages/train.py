@@ -13,7 +13,6 @@ import warnings
 import pandas as pd
 
 from stages.arithmetic import launch
-from stages.deployment.note import page, title
 from stages.files import (
     CANDIDATE,
     FOLDS,
@@ -32,6 +31,7 @@ from stages.tracking import CANDIDATE_TAG, NOTE_TAG, STAGES_TAG, Tracking, flat,
 from stages.training.answers import fold_answers
 from stages.training.experiment import save, start
 from stages.training.logger import PyCaretLogger
+from stages.training.note import page, title
 from stages.training.search import search
 from stages.training.threads import cluster, one_thread
 from stages.training.validation import Trial

@@ -14,9 +14,9 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from app.model.model import Model
-from stages.deployment.note import title
 from stages.files import md5, settled
 from stages.schema import Schema, model_frame, read_prepared
+from stages.training.note import title
 from tests.conftest import S3
 from tests.project import Project, create, houses
 

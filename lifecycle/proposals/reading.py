@@ -13,7 +13,7 @@ from lifecycle.proposals.column import Proposal
 from lifecycle.proposals.features import NO_VALUE
 from stages.params import SPREADSHEETS, Read
 from stages.preparation.notation import COMMA_NUMBER, DATES, iso
-from stages.preparation.reading import USUAL
+from stages.preparation.reading import USUAL, open_text
 from stages.preparation.spreadsheet import sheet_names
 from stages.preparation.table import MOSTLY, dates
 
@@ -69,9 +69,7 @@ def guess_encoding(path: Path) -> tuple[str, str]:
 
 def guess_delimiter(path: Path, encoding: str) -> str:
     """The sign that takes the first lines apart into the most columns, alike in each."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    name = "utf-8-sig" if encoding == "utf-8" else encoding
-    with opener(path, "rt", encoding=name, newline="", errors="replace") as file:
+    with open_text(path, encoding, errors="replace") as file:
         lines = "".join(line for _, line in zip(range(LINES), file, strict=False))
     best, most = ",", 1
     for delimiter in DELIMITERS:

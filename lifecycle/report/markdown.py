@@ -2,7 +2,7 @@
 
 from lifecycle.report.comparison import brief
 from lifecycle.report.subject import Subject
-from stages.deployment.note import markdown, plain
+from stages.training.note import markdown, plain
 
 FEATURES = 10
 

@@ -5,6 +5,7 @@ import gzip
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -83,15 +84,21 @@ def csv_cells(path: Path, read: Read) -> pd.DataFrame:
         dtype=str,
         keep_default_na=False,
         na_values=[""],
-        encoding=codec(read),
+        encoding=codec(read.encoding),
         index_col=False,
     ).set_axis(names, axis="columns")  # pandas calls a column without a name "Unnamed: 0"
     return frame
 
 
-def codec(read: Read) -> str:
-    """Python's name of the encoding; UTF-8 may begin with the mark that Windows writes."""
-    return "utf-8-sig" if read.encoding == "utf-8" else read.encoding
+def codec(encoding: str) -> str:
+    """Python's name of an encoding; UTF-8 may begin with the mark that Windows writes."""
+    return "utf-8-sig" if encoding == "utf-8" else encoding
+
+
+def open_text(path: Path, encoding: str, errors: str = "strict") -> TextIO:
+    """Open a CSV, plain or in gzip, its line ends as they are."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    return cast(TextIO, opener(path, "rt", encoding=codec(encoding), errors=errors, newline=""))
 
 
 def header(path: Path, read: Read) -> list[str]:
@@ -102,8 +109,7 @@ def header(path: Path, read: Read) -> list[str]:
 def records(path: Path, read: Read) -> Iterator[list[str]]:
     """The lines of a CSV that are not blank, as cells."""
     csv.field_size_limit(LONGEST_CELL)
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding=codec(read), newline="") as file:
+    with open_text(path, read.encoding) as file:
         yield from filter(None, csv.reader(without_nul(file, path), delimiter=read.delimiter))
 
 

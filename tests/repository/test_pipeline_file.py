@@ -15,7 +15,7 @@ PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stag
 TRACKING = {
     "stages/tracking.py",
     "stages/training/logger.py",
-    "stages/deployment/note.py",
+    "stages/training/note.py",
     "stages/deployment/registry.py",
     "stages/deployment/mlflow_model.py",
 }

@@ -16,7 +16,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import Ridge
 from xgboost import XGBRegressor
 
-from stages.deployment.note import page, title
+from stages.training.note import page, title
 
 
 @pytest.mark.parametrize(
