@@ -42,7 +42,7 @@ def rebuild(root: Path, commit: str, folder: Path) -> Path:
     python = environment(clone)
     dvc = (str(python), "-m", "dvc")
     run(clone, *dvc, "cache", "dir", "--local", str(clone / ".dvc" / "cache"))
-    run(clone, *dvc, "pull", "--quiet", "data.dvc")
+    run(clone, *dvc, "pull", "data.dvc")
     run(clone, *dvc, "repro", "--force", "--no-run-cache")
     return clone
 

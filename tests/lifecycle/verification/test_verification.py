@@ -134,6 +134,19 @@ def test_a_changed_digit_and_a_changed_byte_are_told_and_not_signed(
     assert not (root / "verification.sig").exists()
 
 
+def test_data_that_s3_does_not_have_is_the_reason_that_is_given(
+    project: Project, tmp_path: Path
+) -> None:
+    clone = project.clone(tmp_path / "clone")
+    pin = clone.root / "data.dvc"
+    pin.write_text(pin.read_text().replace("md5: ", "md5: 0000", 1).replace(".dir", ""))
+    clone.commit("Data that nobody pushed")
+    done = clone.run(*VERIFY, "rebuild", "HEAD", check=False)
+    assert done.returncode == 1
+    assert "pull data.dvc` failed in" in done.stderr
+    assert "failed to pull data from the cloud" in done.stderr
+
+
 def test_a_key_is_not_written_over(project: Project) -> None:
     private = project.root.parent / "signer.key"
     assert private.stat().st_mode & 0o777 == 0o600
