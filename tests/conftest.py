@@ -3,7 +3,7 @@
 import random
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,18 +108,25 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
         stop(service)
 
 
-@pytest.fixture(scope="session")
-def mlflow_server(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an MLflow server with SQLite and its artifacts in the tests' S3."""
-    folder: Path = tmp_path_factory.mktemp("mlflow")
+@contextmanager
+def running_mlflow(folder: Path, s3: S3, database: str = "") -> Iterator[str]:
+    """The URL of an MLflow server with its artifacts in an S3, and SQLite unless given another."""
     port = free_port()
-    service = start_mlflow(folder, port, f"s3://{s3.bucket}/mlflow", s3.environment())
+    artifacts = f"s3://{s3.bucket}/{folder.name}"
+    service = start_mlflow(folder, port, artifacts, s3.environment(), database)
     url = f"http://127.0.0.1:{port}"
     try:
         wait(service, f"{url}/health")
         yield url
     finally:
         stop(service)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an MLflow server with SQLite and its artifacts in the tests' S3."""
+    with running_mlflow(tmp_path_factory.mktemp("mlflow"), s3) as url:
+        yield url
 
 
 def params_with(changes: dict[str, Any]) -> Params:

@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow.tracking import MlflowClient
 
 from lifecycle.history import HISTORY, Deployment, read_history
-from local.processes import free_port, stop, wait
-from local.services import start_mlflow
+from local.processes import free_port
 from stages.deployment.registry import CHAMPION
-from tests.conftest import ROOT, S3
-from tests.lifecycle.test_deployments import Repository, call
-from tests.project import environment
+from tests.conftest import ROOT, S3, running_mlflow
+from tests.lifecycle.test_deployments import Repository, call, repository
+
+__all__ = ["repository"]
 
 BINARIES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 EACH = 10
@@ -76,33 +75,26 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def tracking(postgres: str, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlflow_server(postgres: str, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an MLflow server over that database."""
-    folder, port = tmp_path_factory.mktemp("teams"), free_port()
-    service = start_mlflow(folder, port, f"s3://{s3.bucket}/teams", s3.environment(), postgres)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait(service, f"{url}/health")
+    with running_mlflow(tmp_path_factory.mktemp("teams"), s3, postgres) as url:
         yield url
-    finally:
-        stop(service)
+
+
+def share(repository: Repository, path: Path) -> None:
+    """Make a bare repository that the work tree pulls from and pushes to."""
+    repository.git("clone", "--quiet", "--bare", str(repository.root), str(path))
+    repository.git("remote", "add", "origin", str(path))
+    repository.git("fetch", "--quiet")
+    repository.git("branch", "--set-upstream-to=origin/main")
 
 
 def test_no_line_is_lost_and_the_champion_is_the_last_promotion(
-    tracking: str, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in environment(s3, tracking).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SERVE_REMOTE", f"s3://{s3.bucket}/history")
-    mine, theirs, shared = (tmp_path / name for name in ("mine", "theirs", "shared.git"))
-    mine.mkdir()
-    monkeypatch.chdir(mine)
-    repository = Repository(mine, s3, MlflowClient(tracking))
+    mine, theirs, shared = repository.root, tmp_path / "theirs", tmp_path / "shared.git"
     commits = [repository.train(float(shift)) for shift in range(2)]
-    repository.git("clone", "--quiet", "--bare", str(mine), str(shared))
-    repository.git("remote", "add", "origin", str(shared))
-    repository.git("fetch", "--quiet")
-    repository.git("branch", "--set-upstream-to=origin/main")
+    share(repository, shared)
     repository.git("clone", "--quiet", str(shared), str(theirs))
 
     for clone, commit in zip([mine, theirs] * 2, commits * 2, strict=True):  # in turn
@@ -138,23 +130,11 @@ def test_no_line_is_lost_and_the_champion_is_the_last_promotion(
 
 
 def test_a_push_that_is_refused_changes_nothing(
-    tracking: str, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in environment(s3, tracking).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SERVE_REMOTE", f"s3://{s3.bucket}/history")
-    root, shared = tmp_path / "project", tmp_path / "shared.git"
-    root.mkdir()
-    monkeypatch.chdir(root)
-    client = MlflowClient(tracking)
-    for name in [model.name for model in client.search_registered_models()]:
-        client.delete_registered_model(name)
-    repository = Repository(root, s3, client)
+    shared = tmp_path / "shared.git"
     commits = [repository.train(float(shift)) for shift in range(2)]
-    repository.git("clone", "--quiet", "--bare", str(root), str(shared))
-    repository.git("remote", "add", "origin", str(shared))
-    repository.git("fetch", "--quiet")
-    repository.git("branch", "--set-upstream-to=origin/main")
+    share(repository, shared)
     call(monkeypatch, "promote", commits[1], "--push")
     hook = shared / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\necho 'main is protected' >&2\nexit 1\n")
@@ -163,4 +143,4 @@ def test_a_push_that_is_refused_changes_nothing(
     with pytest.raises(SystemExit, match=r"`git push --quiet` failed: (.|\n)*main is protected"):
         call(monkeypatch, "rollback", "--push")
     assert repository.state() == before
-    assert client.get_model_version_by_alias("tiny", CHAMPION).tags
+    assert repository.client.get_model_version_by_alias("tiny", CHAMPION).tags
