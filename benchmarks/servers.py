@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 import psutil
 
+from benchmarks import versions
 from benchmarks.connection import Call
 from benchmarks.workspace import Workspace
 from local import processes
@@ -110,6 +111,14 @@ def save_for_mlflow(workspace: Workspace, folder: Path) -> Path:
 def prepare_folder(folder: Path) -> None:
     """Make a serving machine of an empty folder: the code of `app/` and nothing else."""
     shutil.copytree(APP, folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def prepare_with_model(workspace: Workspace, folder: Path) -> str:
+    """The same, with the workspace's model locked and in the cache `models/`; its version."""
+    prepare_folder(folder)
+    version = versions.publish(workspace.serving, folder / "models")
+    versions.lock(version, folder / "dvc.lock")
+    return version
 
 
 @contextmanager

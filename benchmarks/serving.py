@@ -49,9 +49,7 @@ def measure(
 ) -> dict[str, Any]:
     """Every figure of the serving benchmark; leaves its files in `folder`."""
     empty = folder / "empty"
-    servers.prepare_folder(empty)
-    version = versions.publish(workspace.serving, empty / "models")
-    versions.lock(version, empty / "dvc.lock")
+    version = servers.prepare_with_model(workspace, empty)
     measured = beside_the_floor(workspace, folder, rounds, seconds)
     measured["tutorial"] = tutorial(workspace, folder, peer_seconds)
     measured["mlflow"] = mlflow(workspace, folder, peer_seconds)

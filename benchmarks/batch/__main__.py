@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks import servers, versions
+from benchmarks import servers
 from benchmarks.batch import tables
 from benchmarks.batch.process import Run, run
 from benchmarks.workspace import Workspace, workspace_argument
@@ -39,8 +39,7 @@ def main() -> None:
     workspace = Workspace(given.root.resolve())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        servers.prepare_folder(folder)
-        versions.lock(versions.publish(workspace.serving, folder / "models"), folder / "dvc.lock")
+        servers.prepare_with_model(workspace, folder)
         figures: dict[str, Any] = {"benchmark": "batch", "cores": len(os.sched_getaffinity(0))}
         for kind in ("csv", "parquet"):
             if given.only in (None, kind):

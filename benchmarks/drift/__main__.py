@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import load, servers, versions
+from benchmarks import load, servers
 from benchmarks.servers import Server
 from benchmarks.serving import multipart
 from benchmarks.workspace import Workspace, workspace_argument
@@ -41,10 +41,7 @@ def measure(workspace: Workspace, folder: Path, rounds: int, seconds: float) -> 
         running: dict[str, Server] = {}
         for name in ("true", "false"):
             place = folder / name
-            place.mkdir()
-            servers.prepare_folder(place)
-            version = versions.publish(workspace.serving, place / "models")
-            versions.lock(version, place / "dvc.lock")
+            servers.prepare_with_model(workspace, place)
             settings = {"SERVE_DRIFT": name}
             running[name] = stack.enter_context(servers.ours(workspace, place, settings))
         turns = []

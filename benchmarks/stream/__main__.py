@@ -22,7 +22,7 @@ import uvloop
 from nats.aio.msg import Msg
 from nats.js.api import Header
 
-from benchmarks import servers, versions
+from benchmarks import servers
 from benchmarks.stream.faults import faults
 from benchmarks.stream.setting import Setting, answered, bodies, fill, percentile
 from benchmarks.workspace import Workspace, workspace_argument
@@ -45,8 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         workspace = Workspace(given.root.resolve())
-        servers.prepare_folder(folder)
-        versions.lock(versions.publish(workspace.serving, folder / "models"), folder / "dvc.lock")
+        servers.prepare_with_model(workspace, folder)
         url = f"nats://benchmark:benchmark@127.0.0.1:{processes.free_port()}"
         print(json.dumps(uvloop.run(measure(Setting(folder, url), workspace, given))))
 

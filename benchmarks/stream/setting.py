@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import math
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nats
+import numpy as np
 import psutil
 from nats.js import JetStreamContext
 from nats.js.api import Header
@@ -124,7 +124,7 @@ async def answered(js: JetStreamContext, names: Names, count: int) -> tuple[floa
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that so large a share does not exceed."""
-    return sorted(values)[max(0, math.ceil(len(values) * share) - 1)]
+    return float(np.quantile(values, share, method="inverted_cdf"))
 
 
 async def _ignore(error: Exception) -> None:
