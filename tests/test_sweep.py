@@ -53,25 +53,30 @@ def shown(project: Project) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.long
-def test_eight_queued_experiments_are_eight_complete_runs(
-    project: Project, mlflow_server: str
-) -> None:
+@pytest.fixture(scope="module")
+def swept(project: Project) -> Project:
+    """The project after the eight experiments."""
     settings = [part for one in GRID for part in ("--set-param", one)]
     project.run("dvc", "exp", "run", "--queue", "--name", "eight", *settings, "evaluate")
     project.run("dvc", "queue", "start", "--jobs", "2")
     ended = wait(project)
     assert set(ended.values()) == {"Success"}
     project.run("python", "-m", "lifecycle.restore", *ended)  # DVC's workers may have met
+    return project
 
+
+@pytest.mark.long
+def test_eight_queued_experiments_are_eight_complete_runs(
+    swept: Project, mlflow_server: str
+) -> None:
     client = MlflowClient(mlflow_server)
     experiment = client.get_experiment_by_name("sweep")
     runs = client.search_runs([experiment.experiment_id], "tags.`dvc.experiment` LIKE 'eight-%'")
     parents = {run.data.tags["dvc.experiment"]: run for run in runs}
-    experiments = shown(project)
+    experiments = shown(swept)
     assert len(runs) == EXPERIMENTS
     assert parents.keys() == experiments.keys()
-    baseline = project.run("git", "rev-parse", "HEAD").stdout.strip()
+    baseline = swept.run("git", "rev-parse", "HEAD").stdout.strip()
     seen = set()
     for name, data in experiments.items():
         run = parents[name]
@@ -84,15 +89,15 @@ def test_eight_queued_experiments_are_eight_complete_runs(
             assert run.data.params[f"train.{key}"] == str(train[key])
         seen.add((str(train["models"]), train["folds"], train["preprocess"]["normalize"]))
     assert len(seen) == EXPERIMENTS
-    assert (project.root / "Makefile").read_text().endswith("# Not committed\n")
+    assert (swept.root / "Makefile").read_text().endswith("# Not committed\n")
 
 
-def test_the_folds_rank_the_experiments(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(project.root)
+@pytest.mark.long
+def test_the_folds_rank_the_experiments(swept: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(swept.root)
     ranked = rank(dvc.api.exp_show(), "eight", "R2", "rmse", ["train.folds"])
     reports = {
-        name: data["metrics"]["reports/metrics.json"]["data"]
-        for name, data in shown(project).items()
+        name: data["metrics"]["reports/metrics.json"]["data"] for name, data in shown(swept).items()
     }
     assert len(ranked) == EXPERIMENTS
     assert [one.score for one in ranked] == sorted(
@@ -103,16 +108,17 @@ def test_the_folds_rank_the_experiments(project: Project, monkeypatch: pytest.Mo
     }
 
 
-def test_an_experiment_that_lost_its_name_gets_it_back(project: Project) -> None:
-    ref = project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/eight-3").stdout
-    commit = project.run("git", "rev-parse", ref.strip()).stdout
-    project.run("git", "update-ref", "-d", ref.strip())
-    assert "eight-3" not in shown(project)
-    said = project.run("python", "-m", "lifecycle.restore", "eight-2", "eight-3").stdout
+@pytest.mark.long
+def test_an_experiment_that_lost_its_name_gets_it_back(swept: Project) -> None:
+    ref = swept.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/eight-3").stdout
+    commit = swept.run("git", "rev-parse", ref.strip()).stdout
+    swept.run("git", "update-ref", "-d", ref.strip())
+    assert "eight-3" not in shown(swept)
+    said = swept.run("python", "-m", "lifecycle.restore", "eight-2", "eight-3").stdout
     assert said == "eight-3: restored; `dvc exp show` has it again.\n"
-    assert project.run("git", "rev-parse", ref.strip()).stdout == commit
-    assert len([name for name in shown(project) if name.startswith("eight-")]) == EXPERIMENTS
-    said = project.run("python", "-m", "lifecycle.restore", "eight-2", "eight-3").stdout
+    assert swept.run("git", "rev-parse", ref.strip()).stdout == commit
+    assert len([name for name in shown(swept) if name.startswith("eight-")]) == EXPERIMENTS
+    said = swept.run("python", "-m", "lifecycle.restore", "eight-2", "eight-3").stdout
     assert said == "Nothing to restore: `dvc exp show` has each of them.\n"
 
 
@@ -150,12 +156,13 @@ def test_an_experiment_beside_a_dirty_tree_leaves_the_tree_alone(
     assert {name: settled(run.data.metrics[f"model/{name}"]) for name in model} == model
 
 
-def test_an_experiment_is_applied_and_branched(project: Project) -> None:
-    model = shown(project)["eight-1"]["metrics"]["reports/metrics.json"]["data"]["model"]
-    project.run("git", "checkout", "--", "Makefile")
-    project.run("dvc", "exp", "branch", "eight-1", "kept")
-    scores = json.loads(project.run("git", "show", "kept:reports/metrics.json").stdout)
+@pytest.mark.long
+def test_an_experiment_is_applied_and_branched(swept: Project) -> None:
+    model = shown(swept)["eight-1"]["metrics"]["reports/metrics.json"]["data"]["model"]
+    swept.run("git", "checkout", "--", "Makefile")
+    swept.run("dvc", "exp", "branch", "eight-1", "kept")
+    scores = json.loads(swept.run("git", "show", "kept:reports/metrics.json").stdout)
     assert scores["model"] == model
-    project.run("dvc", "exp", "apply", "eight-1")
-    assert json.loads((project.root / "reports" / "metrics.json").read_text()) == scores
-    assert re.search(r"models:\s*\[?\s*-?\s*ridge", (project.root / "params.yaml").read_text())
+    swept.run("dvc", "exp", "apply", "eight-1")
+    assert json.loads((swept.root / "reports" / "metrics.json").read_text()) == scores
+    assert re.search(r"models:\s*\[?\s*-?\s*ridge", (swept.root / "params.yaml").read_text())

@@ -4,7 +4,8 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from app.drift.outcomes import SUMS, describe, sums
 from app.drift.reference import Reference
 from app.drift.report import report
 from app.drift.rings import Rings
+from app.errors import Problem
 from app.model.manifest import Manifest
 from app.model.model import verify
 from app.model.runtime import Packed
@@ -108,7 +110,7 @@ class Watch:
 
     def count(self) -> None:
         """Count what waits."""
-        with self._lock:
+        with self._files():
             while self._waiting:
                 self._count_some()
 
@@ -121,7 +123,7 @@ class Watch:
         self.count()
         # The last word counts where one answer is spoken of twice
         last = [*{(one.request_id, one.row): one for one in truths}.values()]
-        with self._lock:
+        with self._files():
             counted = self._counted(version)
             if counted is None or self._memory is None or not last:
                 return 0
@@ -140,7 +142,7 @@ class Watch:
         See `app.drift.report.report`.
         """
         self.count()
-        with self._lock:
+        with self._files():
             counted = self._counted(version)
             if counted is None:
                 return None
@@ -151,7 +153,8 @@ class Watch:
 
     def close(self) -> None:
         """Count what waits and close the files."""
-        self.count()
+        with suppress(Problem):  # the task has said it, once a second
+            self.count()
         for counted in self._versions.values():
             if counted is not None:
                 counted.rings.close()
@@ -159,6 +162,24 @@ class Watch:
         self._versions.clear()
         if self._memory is not None:
             self._memory.close()
+
+    @contextmanager
+    def _files(self) -> Iterator[None]:
+        """Use the files, alone among the threads of this worker.
+
+        Raises:
+            Problem: they cannot be had, say on a full disk.
+        """
+        with self._lock:
+            try:
+                yield
+            except OSError as error:
+                raise Problem(
+                    "no-drift",
+                    f"Nothing can be counted: {error}. Make room in SERVE_MODEL_CACHE, let the "
+                    "server write there, or set SERVE_DRIFT to false.",
+                    status=503,
+                ) from error
 
     def _count_some(self) -> None:
         """Count the requests of one version."""

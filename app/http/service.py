@@ -53,7 +53,7 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load the model and keep it up to date, until the end."""
-        memory.limit_arenas()
+        memory.prepare()
         log.on_dropped(metrics.DROPPED.inc)
         self.background.start("watch", self.in_service.watch)
         # A model that is here answers the first request; a long pull goes on behind the port.
@@ -79,7 +79,9 @@ class Service:
 
 def warm_up(cores: int) -> None:
     """Import what files need, before the first one comes; let Arrow use so many cores."""
-    memory.prepare_arrow(cores)
+    import pyarrow as pa  # takes long
+
+    pa.set_cpu_count(cores)
     for source in FILES:
         import_module(source.module)
     memory.release()

@@ -1,6 +1,7 @@
 """The routes for people and machines that run the service."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -70,7 +71,9 @@ async def show_metrics(request: Request) -> Response:
     content = metrics.render()
     in_service: ModelInService = request.app.state.service.in_service
     if in_service.current is not None:
-        told = await _drift(request, in_service.current, with_counts=False)
+        told = None
+        with suppress(Problem):  # `/drift` and `/ready` say why nothing can be counted
+            told = await _drift(request, in_service.current, with_counts=False)
         if told is not None:
             content += drift_metrics.render(told, in_service.current.interface.target)
     return Response(content, media_type=CONTENT_TYPE_LATEST)

@@ -12,6 +12,7 @@ from app.operations import memory
 
 # For what is imported with the first file, and for what malloc does not give back at once.
 SLACK = 64 * 1024**2
+UNSETTLED = 8 * 1024**2  # bytes more than before that are worth the milliseconds of giving back
 LARGE = 4 * 1024**2  # bytes; after a smaller request there is little to give back
 
 
@@ -35,11 +36,7 @@ class Budget:
         with self._lock:
             self._claims += 1
             if self._limit is not None and self._claims == 1:
-                # No other request is in work: what is resident now stays.
-                if memory.resident() > self._base + SLACK:
-                    memory.release()
-                self._base = memory.resident()
-                self._room = max(0, self._limit - self._base - SLACK)
+                self._measure(self._limit)
         return Claim(self)
 
     def change(self, before: int, after: int) -> None:
@@ -57,6 +54,15 @@ class Budget:
         """End a request."""
         with self._lock:
             self._claims -= 1
+
+    def _measure(self, limit: int) -> None:
+        """See what stays resident while no request is in work; the rest is for requests."""
+        resident = memory.resident()
+        # Only what malloc cannot give back is a new base: else it would creep up to the limit
+        if resident > self._base + UNSETTLED:
+            memory.release()
+            self._base = resident = memory.resident()
+        self._room = max(0, limit - resident - SLACK)
 
 
 class Claim:

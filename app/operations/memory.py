@@ -15,19 +15,17 @@ CONTAINER_LIMITS = (
 )
 
 
-def limit_arenas() -> None:
-    """Keep malloc from giving each thread an arena of its own, which it would never return."""
+def prepare() -> None:
+    """Let what this process frees go back to the system; call it before Arrow is imported.
+
+    Each thread would get an arena of malloc's of its own, which would never return; and Arrow
+    would allocate beside malloc, where freed memory stays.
+    """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(M_ARENA_MAX, ARENAS)
-
-
-def prepare_arrow(cores: int) -> None:
-    """Let Arrow use so many cores, and malloc: its own memory pools keep what they once had."""
-    import pyarrow as pa  # takes long, and a server may never see a file
-
-    pa.set_memory_pool(pa.system_memory_pool())
-    pa.set_cpu_count(cores)
+    # Read by Arrow's C++ parts, which pyarrow.set_memory_pool does not reach
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def release() -> None:

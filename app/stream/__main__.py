@@ -45,7 +45,7 @@ async def work(settings: Settings, given: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    memory.limit_arenas()
+    memory.prepare()
     if given.metrics_port:
         start_http_server(given.metrics_port, settings.host)
     in_service = ModelInService(settings)

@@ -135,7 +135,7 @@ def test_replies_that_nobody_takes_count_as_well(server: Running) -> None:
     )
     statuses = []
     with ExitStack() as stack:
-        for _ in range(16):
+        for _ in range(40):
             own = stack.enter_context(closing(socket.socket()))
             own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             own.settimeout(30)

@@ -73,7 +73,9 @@ def test_full_folder_of_temporary_files_ends_no_worker(folder: Path, size: int) 
 
 def test_killed_worker_counts_no_more(folder: Path) -> None:
     with started(folder, "app", settings=TWO) as server:
-        wait_for(lambda: [*with_model(server.client).values()] == [2.0])
+        # A worker counts before it writes, and what it did not write dies with it
+        wait_for(lambda: (folder / "log").read_text().count('"event":"model"') == 2)
+        assert [*with_model(server.client).values()] == [2.0]
         victim = min(workers(server))
         os.kill(victim, signal.SIGKILL)
         # Its successor has the model, too.
