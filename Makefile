@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up down data new-data sweep promote rollback report history verify key serve predict
-.PHONY: test test-fast test-long test-emulated lint bench chaos docs lock
+.PHONY: test test-fast test-long test-emulated lint bench quality chaos docs lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -111,6 +111,11 @@ chaos: .venv/installed ## Every fault many times; what survived, was lost, was w
 
 bench: .venv/installed ## Every benchmark; each prints one JSON line
 	@for program in serving reload explanation batch stream pipeline; do $(BIN)/python -m benchmarks.$$program || exit 1; done
+
+# More options: QUALITY='--minutes 1 --tables houses credit --peers autogluon_medium flaml'
+QUALITY ?=
+quality: .venv/installed ## First tries at ten tables beside AutoML: an hour or more (docs/quality.md)
+	@$(BIN)/python -m benchmarks.quality $(QUALITY)
 
 docs: .venv/installed ## These documents as a site, in .local/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && cp -r deploy .local/site/ && echo .local/site/index.html

@@ -19,8 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workspace import workspace_argument
-from local import processes, services
+from benchmarks.workspace import cloned, workspace_argument
 
 STAGE = re.compile(r"Running stage '(.+)':")
 
@@ -41,24 +40,12 @@ def measure(root: Path, folder: Path) -> dict[str, Any]:
         root: a repository whose `data/` is there.
         folder: empty; holds the clone and all that is written.
     """
-    clone = folder / "clone"
-    run(["git", "clone", "--quiet", str(root), str(clone)], folder, os.environ)
-    shutil.copytree(root / "data", clone / "data")
-    port = processes.free_port()
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
-    }
-    service = services.start_mlflow(folder, port, str(folder / "artifacts"), {})
-    try:
-        processes.wait(service, f"{environment['MLFLOW_TRACKING_URI']}/health")
+    with cloned(root, folder) as (clone, environment):
+        shutil.copytree(root / "data", clone / "data")
         plain = [sys.executable, "-m", "benchmarks.plain", str(clone), str(folder / "pipeline")]
         plain_seconds, _ = run(plain, clone, environment)
         one_job_seconds, _ = run([*plain, "--n-jobs", "1"], clone, environment)
         repro_seconds, stages = run(["dvc", "repro", "--force"], clone, environment)
-    finally:
-        processes.stop(service)
     return {
         "benchmark": "pipeline",
         "cores": len(os.sched_getaffinity(0)),

@@ -2,7 +2,12 @@
 
 import argparse
 import io
+import os
 import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +18,7 @@ import pandas as pd
 import yaml
 
 from app.model.manifest import Feature, Manifest
+from local import processes, services
 from stages.params import validate
 from stages.preparation.reading import read_table
 from stages.schema import safe_names
@@ -63,6 +69,30 @@ class Workspace:
         """One row, its columns under other names where some are given."""
         record = self.manifest.example.record
         return dict(zip(names, record.values(), strict=True)) if names else record
+
+
+@contextmanager
+def cloned(root: Path, folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A clone of what is committed, and its commands' environment, with an MLflow of its own.
+
+    Args:
+        root: a repository.
+        folder: empty; holds the clone and all that is written.
+    """
+    clone = folder / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(root), str(clone)], check=True)  # noqa: S603, S607
+    port = processes.free_port()
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
+    }
+    service = services.start_mlflow(folder, port, str(folder / "artifacts"), {})
+    try:
+        processes.wait(service, f"{environment['MLFLOW_TRACKING_URI']}/health")
+        yield clone, environment
+    finally:
+        processes.stop(service)
 
 
 def random_records(manifest: Manifest, count: int) -> list[dict[str, Any]]:

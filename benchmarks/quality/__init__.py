@@ -1,0 +1,1 @@
+"""How good the models are that this project makes at a first try, beside AutoML's."""

@@ -1,0 +1,89 @@
+"""First tries at public tables beside AutoML: same rows, same minutes, same cores, one run.
+
+$ python -m benchmarks.quality [--minutes 3] [--tables houses credit] [--peers flaml]
+
+Prints a JSON line for each table. docs/quality.md says what each figure means. It installs the
+peers into .local/quality, takes the minutes once for each of table and peer, and is for a machine
+that does nothing else.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality.ours import first_try
+from benchmarks.quality.tables import TABLES, Table
+from benchmarks.workspace import cloned
+
+HERE = Path(__file__).parent
+PEERS = ("autogluon_medium", "autogluon_good", "flaml", "lightgbm")
+ENVIRONMENT = Path(".local/quality")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = [one.name for one in TABLES]
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="a clone of this repository")
+    parser.add_argument("--minutes", type=float, default=3, help="as for `make new-data`")
+    parser.add_argument("--tables", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS[:1], metavar="PEER")
+    given = parser.parse_args()
+    python = peers_environment()
+    for table in TABLES:
+        if table.name in given.tables:
+            with tempfile.TemporaryDirectory() as folder:
+                figures = measure(
+                    table, given.root.resolve(), Path(folder), given.minutes, given.peers, python
+                )
+            print(json.dumps({"benchmark": "quality", **figures}), flush=True)
+
+
+def peers_environment() -> Path:
+    """The Python that has the peers, made where there is none."""
+    python = ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        uv = str(Path(sys.executable).with_name("uv"))
+        pins = str(HERE / "requirements.txt")
+        for command in (
+            ["venv", "--quiet", "--python", sys.executable, str(ENVIRONMENT)],
+            ["pip", "install", "--quiet", "--python", str(python), "--requirement", pins],
+        ):
+            subprocess.run([uv, *command], check=True)  # noqa: S603 - our own command lines
+    return python
+
+
+def measure(
+    table: Table, root: Path, folder: Path, minutes: float, peers: Sequence[str], python: Path
+) -> dict[str, Any]:
+    """Try one table with this project, then with the peers, which get as many seconds."""
+
+    def run(what: str, *arguments: object) -> str:
+        command = [str(one) for one in (python, HERE / "peers.py", what, *arguments)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        return done.stdout
+
+    description, csv = folder / "table.json", folder / f"{table.name}.csv"
+    description.write_text(json.dumps(asdict(table)))
+    run("table", description, csv)
+    with cloned(root, folder) as (clone, environment):
+        ours = first_try(clone, environment, csv, table.target, minutes)
+    task = folder / "task.json"
+    task.write_text(json.dumps(ours.task))
+    figures: dict[str, Any] = {"table": table.name, "metric": ours.task["metric"]}
+    figures |= {"refusal": ours.refusal, "ours": ours.figures}
+    for peer in peers:
+        theirs = json.loads(run("fit", task, peer, folder / peer).splitlines()[-1])
+        theirs["our_error_per_its"] = ours.figures["error"] / theirs["error"]
+        figures[peer] = theirs
+    return figures
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""This project's first try at a table, as a new user has it: `new-data`, then `dvc repro`."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from app.formats.json import pack as pack_json
+from app.formats.parquet import pack
+from app.model.manifest import Manifest
+from app.model.model import Model
+from app.settings import Settings
+from stages.schema import Schema
+
+ERRORS = {"rmse", "mae"}  # of the gate's metrics; the others are scores, of which 1 is best
+REPEATS = 5
+ONE_ROW_CALLS = 200
+
+
+@dataclass(frozen=True)
+class Try:
+    """What came of it.
+
+    Attributes:
+        figures: error, seconds, megabytes, bulk_us, one_row_us; as the peers'.
+        refusal: what the gate said, if it refused.
+        task: what a peer needs to know to do the same.
+    """
+
+    figures: dict[str, float]
+    refusal: str | None
+    task: dict[str, Any]
+
+
+def first_try(
+    clone: Path, environment: Mapping[str, str], table: Path, target: str, minutes: float
+) -> Try:
+    """Point the project at a table, run the pipeline, and time what it serves.
+
+    Raises:
+        subprocess.CalledProcessError: a command fails, and not because of the gate.
+    """
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        print(f"$ {' '.join(command)}", file=sys.stderr, flush=True)
+        done = subprocess.run(  # noqa: S603 - our own command line
+            command, cwd=clone, env=environment, text=True, stdout=subprocess.PIPE, check=False
+        )
+        sys.stderr.write(done.stdout)
+        return done
+
+    new_data = ("python", "-m", "lifecycle.new_data", str(table), target)
+    run(*new_data, "--minutes", f"{minutes:g}").check_returncode()
+    report = clone / "reports" / "metrics.json"
+    report.unlink()
+    begun = time.perf_counter()
+    repro = run("dvc", "repro", "--force")
+    seconds = time.perf_counter() - begun
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    metric = params["evaluate"]["gate"]["metric"]
+    if repro.returncode and not report.is_file():
+        repro.check_returncode()
+    value = json.loads(report.read_text())["model"][metric]
+    schema = Schema.read(clone / "prepared" / "schema.json")
+    task = {
+        "train": str(clone / "prepared" / "train.parquet"),
+        "test": str(clone / "prepared" / "test.parquet"),
+        "drop": [one for one in (params["prepare"]["id"], schema.split_column) if one],
+        "target": target,
+        "task": schema.task,
+        "metric": metric,
+        "second": schema.classes[1] if len(schema.classes) == 2 else None,
+        "seconds": seconds,
+        "cores": len(os.sched_getaffinity(0)),
+    }
+    figures = {"error": value if metric in ERRORS else 1 - value, "seconds": seconds}
+    if repro.returncode == 0:
+        figures |= speeds(clone / "model" / "serving", clone / "prepared" / "test.parquet")
+    refusal = None if repro.returncode == 0 else repro.stdout.strip().splitlines()[-1]
+    return Try(figures, refusal, task)
+
+
+def speeds(serving: Path, rows: Path) -> dict[str, float]:
+    """Size of what is served; microseconds from a file to its answers, and for one row."""
+    settings = Settings(remote="s3://nowhere/models")
+    model, content = Model.load(serving, settings.cores), rows.read_bytes()
+    bulk, calls = [], []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        packed, _ = pack(content, model, settings.limits)
+        model.predict(packed)
+        bulk.append((time.perf_counter() - begun) / len(packed))
+    alone = Model.load(serving)
+    body = orjson.dumps({"records": [Manifest.read(serving).example.record]})
+    for _ in range(ONE_ROW_CALLS):
+        begun = time.perf_counter()
+        alone.predict(pack_json(body, alone, settings.limits)[0])
+        calls.append(time.perf_counter() - begun)
+    return {
+        "megabytes": sum(one.stat().st_size for one in serving.rglob("*")) / 1e6,
+        "bulk_us": sorted(bulk)[REPEATS // 2] * 1e6,
+        "one_row_us": sorted(calls)[len(calls) // 2] * 1e6,
+    }
