@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up down data new-data sweep promote rollback report history verify key serve predict
-.PHONY: test test-fast test-long test-emulated lint bench quality chaos docs lock
+.PHONY: test test-fast test-long test-emulated lint bench quality chaos docs sbom lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -119,6 +119,11 @@ quality: .venv/installed ## First tries at ten tables beside AutoML: an hour or 
 
 docs: .venv/installed ## These documents as a site, in .local/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && cp -r deploy .local/site/ && echo .local/site/index.html
+
+SBOM ?= .local/sbom.json
+sbom: .venv/installed ## The server's bill of materials, as CycloneDX (JSON): SBOM=file
+	@mkdir -p $(dir $(SBOM))
+	@$(BIN)/cyclonedx-py requirements app/requirements.txt --output-reproducible -o $(SBOM) && echo $(SBOM)
 
 # Keeps every pin that still fits. The pipeline's come first: the other lists follow them
 COMPILE = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes $(UPGRADE:%=--upgrade-package %)

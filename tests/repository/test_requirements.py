@@ -1,7 +1,9 @@
 """Who needs which packages: the server, the pipeline, a developer."""
 
 import ast
+import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -91,6 +93,16 @@ def test_every_package_is_pinned_with_its_hashes(name: str) -> None:
     entries = re.split(r"\n(?=[a-z0-9])", (ROOT / name).read_text())[1:]
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
     assert len(entries) == len(pinned(ROOT / name))
+
+
+def test_the_bill_of_materials_is_what_the_server_installs(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "sbom.json"
+    subprocess.run(["make", "--silent", "sbom", f"SBOM={file}"], cwd=ROOT, check=True)
+    bill = json.loads(file.read_text())
+    listed = {canonical(one["name"]): one["version"] for one in bill["components"]}
+    assert bill["bomFormat"] == "CycloneDX"
+    assert listed == pinned(ROOT / "app/requirements.txt")
+    assert all(one["externalReferences"][0]["hashes"] for one in bill["components"])
 
 
 def test_the_pipeline_imports_what_its_list_holds() -> None:
