@@ -30,13 +30,15 @@ def main() -> None:
         )
     except ValueError as error:
         sys.exit(f"prepare: {error}")
+    left_out = len(raw) - len(frame)
+    del raw, frame  # a large table fits into memory once, not three times
     PREPARED.mkdir(exist_ok=True)
     write_prepared(TRAIN, train)
     write_prepared(TEST, test)
     schema.write(SCHEMA)
     for doubt in doubts(train, test, schema):
         print(f"prepare: WARNING: {doubt}")
-    if left_out := len(raw) - len(frame):
+    if left_out:
         print(f"prepare: {left_out} rows without a {schema.target!r} are left out")
     print(
         f"prepare: {len(train)} rows to train on, {len(test)} set aside ({schema.strategy}); "

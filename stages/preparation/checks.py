@@ -62,7 +62,7 @@ def check(frame: pd.DataFrame, params: Params, data_md5: str) -> tuple[pd.DataFr
         split_column=prepare.split.column,
         data_md5=data_md5,
     )
-    return pd.DataFrame(columns), schema
+    return pd.DataFrame(columns, copy=False), schema
 
 
 def refuse_impossible(frame: pd.DataFrame, base: Base, prepare: Prepare) -> None:

@@ -16,6 +16,7 @@ ENTITY = re.compile(
     r"student|subject|user|vehicle)"
     r"(?:[^a-z]+(?:code|id|key|name|no|nr|number|uuid))*[^a-z]*$"
 )
+Sides = tuple[pd.DataFrame, pd.DataFrame]  # the training rows, and those of the holdout
 NEARLY = 0.999  # of a correlation, or of the rows whose label one column tells
 SHOWN = 5
 
@@ -33,16 +34,18 @@ def doubts(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> list[str]
         test: those of the holdout.
         schema: of both.
     """
-    rows = pd.concat([train, test])
+    sides = (train, test)
+    tellers = label_tellers if schema.classes else near_copies_of_number
     return [
         *repeated_rows(train, test, schema),
-        *(
-            near_copies_of_number(rows, schema)
-            if not schema.classes
-            else label_tellers(rows, schema)
-        ),
-        *(mixed_by_chance(rows, schema) if schema.strategy in {"random", "stratified"} else ()),
+        *tellers(sides, schema),
+        *(mixed_by_chance(sides, schema) if schema.strategy in {"random", "stratified"} else ()),
     ]
+
+
+def column(sides: Sides, name: str) -> pd.Series:
+    """A column of all rows; never the whole table, which may fill the memory a second time."""
+    return pd.concat([side[name] for side in sides])
 
 
 def repeated_rows(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> Iterator[str]:
@@ -50,27 +53,27 @@ def repeated_rows(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> It
     columns = [*schema.names, schema.target]
     train_keys = pd.util.hash_pandas_object(train[columns], index=False)
     test_keys = pd.util.hash_pandas_object(test[columns], index=False)
-    both = test_keys.isin(set(train_keys))
+    both = np.isin(test_keys, train_keys)
     keys = pd.concat([train_keys, test_keys])
     again = keys[keys.duplicated()]
     if len(again):
-        first = keys[keys.isin(set(again[:1]))].index.sort_values()
+        first = keys.index[keys == again.iloc[0]].sort_values()
         yield (
             f"{len(again)} row(s) repeat another one in every feature and the target (such as rows "
             f"{', '.join(str(row + 1) for row in first[:SHOWN])}, counted from 1 after the "
-            f"header); {int(both.sum())} of the {len(test)} rows of the holdout were seen in "
+            f"header); {both.sum()} of the {len(test)} rows of the holdout were seen in "
             "training. If they are copies, remove them; if they describe one thing, split by it "
             "(prepare.split.strategy: group)."
         )
 
 
-def near_copies_of_number(rows: pd.DataFrame, schema: Schema) -> Iterator[str]:
+def near_copies_of_number(sides: Sides, schema: Schema) -> Iterator[str]:
     """Features that go with a numeric target as only a copy of it does."""
-    target = rows[schema.target].astype("float64")
+    target = column(sides, schema.target).astype("float64")
     for feature in schema.features:
         if feature.kind != "number":
             continue
-        pair = pd.DataFrame({"one": rows[feature.name], "target": target}).dropna()
+        pair = pd.DataFrame({"one": column(sides, feature.name), "target": target}).dropna()
         if len(pair) < 10 or pair.nunique().min() < 10:
             continue
         straight = abs(np.corrcoef(pair["one"], pair["target"])[0, 1])
@@ -82,13 +85,13 @@ def near_copies_of_number(rows: pd.DataFrame, schema: Schema) -> Iterator[str]:
             )
 
 
-def label_tellers(rows: pd.DataFrame, schema: Schema) -> Iterator[str]:
+def label_tellers(sides: Sides, schema: Schema) -> Iterator[str]:
     """Features that alone tell the label of nearly every row."""
-    labels = rows[schema.target]
+    labels = column(sides, schema.target)
     if labels.value_counts(normalize=True).max() > 0.95:  # nearly right without any feature
         return
     for feature in schema.features:
-        cells = rows[feature.name]
+        cells = column(sides, feature.name)
         if feature.kind == "category":
             values = cells.fillna("")
             if values.nunique() > len(values) / 10:
@@ -118,7 +121,7 @@ def copy_of(name: str, schema: Schema, why: str) -> str:
     )
 
 
-def mixed_by_chance(rows: pd.DataFrame, schema: Schema) -> Iterator[str]:
+def mixed_by_chance(sides: Sides, schema: Schema) -> Iterator[str]:
     """Dates, and columns that name a thing of several rows, under a split by chance."""
     for feature in schema.features:
         if feature.kind == "date":
@@ -127,9 +130,12 @@ def mixed_by_chance(rows: pd.DataFrame, schema: Schema) -> Iterator[str]:
                 "later rows, judge the model on the newest: prepare.split.strategy: time, column: "
                 f"{feature.name}."
             )
-    for name in rows.columns.drop(schema.target):
-        count = rows[name].nunique()
-        if ENTITY.search(words(str(name))) and 10 <= count < len(rows) * 0.9:
+    rows = sum(map(len, sides))
+    for name in sides[0].columns.drop(schema.target):
+        if not ENTITY.search(words(str(name))):
+            continue
+        count = column(sides, name).nunique()
+        if 10 <= count < rows * 0.9:
             yield (
                 f"Several rows share a value of {name!r} ({count} values) and are split by chance, "
                 "so the model is judged on things that it knows. To predict for others: "

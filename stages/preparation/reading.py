@@ -44,7 +44,9 @@ def read_table(path: Path, missing: Sequence[str], read: Read = USUAL) -> pd.Dat
     try:
         if path.suffix == ".parquet":
             # Without the index that pandas may have left in the file: it is a column, or nothing
-            frame = pq.read_table(path).to_pandas(ignore_metadata=True)
+            frame = pq.read_table(path).to_pandas(
+                ignore_metadata=True, split_blocks=True, self_destruct=True
+            )
             frame = frame[[name for name in frame if not INDEX_LEVEL.fullmatch(str(name))]]
         else:
             is_sheet = path.suffix in SPREADSHEETS

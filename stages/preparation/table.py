@@ -18,7 +18,7 @@ class TableError(ValueError):
 
 
 def typed(column: pd.Series) -> tuple[Kind, pd.Series]:
-    """Find a column's kind and convert its values.
+    """Find a column's kind and convert its values, which may share the column's memory.
 
     Args:
         column: text or typed values, NaN where missing.
@@ -33,27 +33,41 @@ def typed(column: pd.Series) -> tuple[Kind, pd.Series]:
     if pd.api.types.is_bool_dtype(column.dtype):
         return "boolean", column.astype("float64")
     if pd.api.types.is_numeric_dtype(column.dtype):
-        return "number", refuse_infinite(column.astype("float64"))
+        return "number", refuse_infinite(column.astype("float64", copy=False))
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return "date", dates(column)
-    text = column.astype(object).where(column.notna(), np.nan)
-    present = text.dropna().map(str)
-    if present.empty:
-        return "number", text.astype("float64")
-    if present.str.lower().isin(BOOLEANS).mean() >= MOSTLY:
-        values = present.str.lower().map(BOOLEANS)
-        refuse(present[values.isna()], "true or false")
-        return "boolean", values.reindex(text.index)
-    numbers = pd.to_numeric(present, errors="coerce")
-    if numbers.notna().mean() >= MOSTLY:
-        refuse(present[numbers.isna()], "a number")
+    text = column[column.notna()].astype(object).map(str)
+    if text.empty:
+        return "number", pd.Series(np.nan, index=column.index, name=column.name)
+    # What is asked of each text is asked once of those that are the same
+    places, distinct = pd.factorize(text)
+    counts, texts = np.bincount(places), pd.Series(distinct)
+
+    def is_most(fits: pd.Series) -> bool:
+        return bool(counts[fits].sum() / len(text) >= MOSTLY)
+
+    def spread(values: pd.Series) -> pd.Series:
+        rows = values.iloc[places].set_axis(text.index).rename(column.name)
+        return rows if len(rows) == len(column) else rows.reindex(column.index)
+
+    lower = texts.str.lower()
+    if is_most(lower.isin(BOOLEANS)):
+        values = lower.map(BOOLEANS)
+        refuse(text[values.isna().to_numpy()[places]], "true or false")
+        return "boolean", spread(values)
+    is_number = pd.to_numeric(texts, errors="coerce").notna()
+    if is_most(is_number):
+        refuse(text[~is_number.to_numpy()[places]], "a number")
         # Python's own conversion: the nearest double, as the server reads it
-        return "number", refuse_infinite(present.map(float).reindex(text.index))
-    if present.str.match(ISO_DATE).mean() >= MOSTLY:
-        moments = dates(present)
-        refuse(present[moments.isna()], "a date such as 2024-12-31 or 2024-12-31T23:59:59")
-        return "date", moments.reindex(text.index)
-    return "category", present.reindex(text.index)
+        return "number", refuse_infinite(spread(texts.map(float)))
+    if is_most(texts.str.match(ISO_DATE)):
+        moments = dates(texts)
+        refuse(
+            text[moments.isna().to_numpy()[places]],
+            "a date such as 2024-12-31 or 2024-12-31T23:59:59",
+        )
+        return "date", spread(moments)
+    return "category", spread(texts)
 
 
 def dates(column: pd.Series) -> pd.Series:
