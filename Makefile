@@ -93,9 +93,9 @@ test: .venv/installed ## The test suite, on ports and in folders of its own
 	@$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 test-fast: .venv/installed ## The tests of the inner loop: those not marked as slow
-	@$(BIN)/python -m pytest -m 'not slow and not emulated' $(PARALLEL) $(TESTS)
+	@$(BIN)/python -m pytest -m 'not slow and not long and not emulated' $(PARALLEL) $(TESTS)
 
-test-long: .venv/installed ## The tests that take minutes each, which `make test` leaves out
+test-long: .venv/installed ## The longest tests, which `make test` leaves out
 	@$(BIN)/python -m pytest -m long $(PARALLEL) $(TESTS)
 
 test-emulated: .venv/installed ## All stages on an emulated processor without AVX (Debian: qemu-user)

@@ -15,6 +15,8 @@ from stages.files import settled
 from tests.conftest import S3
 from tests.project import Project, create, houses
 
+pytestmark = pytest.mark.long
+
 GRID = ("train.models=[ridge],[lasso]", "train.folds=2,3", "train.preprocess.normalize=null,zscore")
 EXPERIMENTS = 8
 PATIENCE_SECONDS = 540
@@ -65,7 +67,6 @@ def swept(project: Project) -> Project:
     return project
 
 
-@pytest.mark.long
 def test_eight_queued_experiments_are_eight_complete_runs(
     swept: Project, mlflow_server: str
 ) -> None:
@@ -92,7 +93,6 @@ def test_eight_queued_experiments_are_eight_complete_runs(
     assert (swept.root / "Makefile").read_text().endswith("# Not committed\n")
 
 
-@pytest.mark.long
 def test_the_folds_rank_the_experiments(swept: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(swept.root)
     ranked = rank(dvc.api.exp_show(), "eight", "R2", "rmse", ["train.folds"])
@@ -108,7 +108,6 @@ def test_the_folds_rank_the_experiments(swept: Project, monkeypatch: pytest.Monk
     }
 
 
-@pytest.mark.long
 def test_an_experiment_that_lost_its_name_gets_it_back(swept: Project) -> None:
     ref = swept.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/eight-3").stdout
     commit = swept.run("git", "rev-parse", ref.strip()).stdout
@@ -156,7 +155,6 @@ def test_an_experiment_beside_a_dirty_tree_leaves_the_tree_alone(
     assert {name: settled(run.data.metrics[f"model/{name}"]) for name in model} == model
 
 
-@pytest.mark.long
 def test_an_experiment_is_applied_and_branched(swept: Project) -> None:
     model = shown(swept)["eight-1"]["metrics"]["reports/metrics.json"]["data"]["model"]
     swept.run("git", "checkout", "--", "Makefile")

@@ -9,6 +9,7 @@ from benchmarks import load, serving
 from benchmarks.workspace import Workspace
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # within MLflow
 def test_all_figures_are_there(
     workspace: Workspace,

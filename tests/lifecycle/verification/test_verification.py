@@ -18,6 +18,8 @@ from tests.conftest import S3
 from tests.project import Project, create, houses
 from tests.remote import push
 
+pytestmark = pytest.mark.long
+
 VERIFY = ("python", "-m", "lifecycle.verification")
 
 
