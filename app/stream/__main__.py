@@ -25,6 +25,8 @@ from app.stream.intake import Intake
 from app.stream.worker import Worker
 
 RECONNECT_SECONDS = 0.5
+# How long scoring may keep the broker's messages waiting for Python; its default is ten times that
+SWITCH_SECONDS = 0.0005
 
 
 def main() -> None:
@@ -46,6 +48,7 @@ async def work(settings: Settings, given: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     memory.prepare()
+    sys.setswitchinterval(SWITCH_SECONDS)
     if given.metrics_port:
         start_http_server(given.metrics_port, settings.host)
     in_service = ModelInService(settings)
@@ -111,7 +114,7 @@ def _arguments() -> argparse.Namespace:
         "--interval", type=float, metavar="COVERAGE", help="where the truth lies so often, too"
     )
     parser.add_argument("--explain", action="store_true", help="each column's contribution, too")
-    parser.add_argument("--batch", type=int, default=512, help="most requests in one call")
+    parser.add_argument("--batch", type=int, default=64, help="most requests in one call")
     parser.add_argument("--batches", type=int, default=4, help="most calls in work at once")
     parser.add_argument("--metrics-port", type=int, default=0, help="serve Prometheus there")
     return parser.parse_args()

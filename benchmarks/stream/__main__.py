@@ -129,7 +129,7 @@ async def latency(
         arrivals[(message.headers or {})["id"]] = time.perf_counter()
 
     async with setting.stream("half") as (js, names):
-        receiver = await nats.connect(setting.url)
+        receiver, sender = await nats.connect(setting.url), await nats.connect(setting.url)
         await receiver.subscribe(names.predictions, cb=note)
         worker = setting.start("app.stream", "--name", "half")
         try:
@@ -143,7 +143,8 @@ async def latency(
                 if (early := moment - time.perf_counter()) > 0:
                     await asyncio.sleep(early)
                 due[f"timed-{number}"] = moment
-                await js.publish_async(
+                # Not waiting for the broker's word: two cores hold sender, broker and worker
+                await sender.publish(
                     names.requests,
                     requests[number % len(requests)],
                     headers={Header.MSG_ID: f"timed-{number}"},
@@ -154,6 +155,7 @@ async def latency(
             worker.terminate()
             worker.wait()
             await receiver.close()
+            await sender.close()
     waits = [arrivals[id_] - moment for id_, moment in due.items()]
     return {
         "messages_s": per_second,
