@@ -52,8 +52,8 @@ class Local:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f".{target.name}.partial")
         with _locked(draft, path) as file:
-            file.truncate(0)
             try:
+                file.truncate(0)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

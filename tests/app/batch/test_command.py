@@ -166,6 +166,7 @@ def test_told_to_stop_it_takes_its_drafts_away(folder: Path) -> None:
     while not list(folder.glob(".out.csv.*")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    time.sleep(0.5)  # until it has locked the draft; before that, the next attempt takes it over
     process.terminate()
     process.stdin.close()
     assert process.wait(30) == 1

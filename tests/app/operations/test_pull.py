@@ -1,13 +1,13 @@
 """Pulling from an S3 that hangs, drips, fails or is not there: the server goes on, and ends."""
 
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from pydantic import SecretStr
 
@@ -46,10 +46,19 @@ def pulls_from(settings: Settings, address: str) -> Settings:
     return settings.model_copy(update={"aws_endpoint_url": address})
 
 
-def pulls() -> list[str]:
-    """The processes that pull, of this machine's tests."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if line.endswith("-m app.operations.pull")]
+def pulls(server: int) -> list[psutil.Process]:
+    """The processes that pull for a server."""
+    children = psutil.Process(server).children(recursive=True)
+    what = ["-m", "app.operations.pull"]
+    return [one for one in children if (one.as_dict(["cmdline"])["cmdline"] or [])[1:] == what]
+
+
+def is_over(process: psutil.Process) -> bool:
+    """Whether it has ended, be it that nobody has asked for its status yet."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_server_answers_while_a_pull_hangs_and_gives_it_up(
@@ -156,7 +165,6 @@ def test_sigterm_ends_a_pull(tmp_path: Path, pulls_first: bool) -> None:
 def test_pull_ends_with_a_killed_server(tmp_path: Path) -> None:
     folder = folder_with_model(tmp_path)
     lock("0" * 32, folder / "dvc.lock")
-    before = pulls()
     with s3_that(HANGS) as address:
         settings = {
             "AWS_ENDPOINT_URL": address,
@@ -164,7 +172,8 @@ def test_pull_ends_with_a_killed_server(tmp_path: Path) -> None:
             "AWS_SECRET_ACCESS_KEY": "secret-of-s3",
         }
         with started(folder, "app", settings=settings, until="/live") as server:
-            wait_for(lambda: len(pulls()) > len(before))
-            assert "secret-of-s3" not in " ".join(pulls())
+            wait_for(lambda: pulls(server.process.pid) != [])
+            (one,) = pulls(server.process.pid)
+            assert "secret-of-s3" not in " ".join(one.cmdline())
             server.process.kill()
-            wait_for(lambda: len(pulls()) <= len(before))
+            wait_for(lambda: is_over(one))
