@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.ours import first_try
+from benchmarks.quality.peers import PEERS
 from benchmarks.quality.tables import TABLES, Table
 from benchmarks.workspace import cloned
 
 HERE = Path(__file__).parent
-PEERS = ("autogluon_medium", "autogluon_good", "flaml", "lightgbm")
 ENVIRONMENT = Path(".local/quality")
 
 
@@ -33,7 +33,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="a clone of this repository")
     parser.add_argument("--minutes", type=float, default=3, help="as for `make new-data`")
     parser.add_argument("--tables", nargs="+", choices=names, default=names, metavar="NAME")
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS[:1], metavar="PEER")
+    peers = [*PEERS]
+    parser.add_argument("--peers", nargs="*", choices=peers, default=peers[:1], metavar="PEER")
     given = parser.parse_args()
     python = peers_environment()
     for table in TABLES:

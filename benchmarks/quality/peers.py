@@ -5,6 +5,7 @@ $ python benchmarks/quality/peers.py fit TASK.json PEER FOLDER
 """
 
 import json
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -126,7 +127,7 @@ def measure(peer: str, task: dict[str, Any], folder: Path) -> dict[str, float]:
         "seconds": seconds,
         "megabytes": size / 1e6,
         "bulk_us": bulk * 1e6,
-        "one_row_us": sorted(calls)[len(calls) // 2] * 1e6,
+        "one_row_us": statistics.median(calls) * 1e6,
     }
 
 
