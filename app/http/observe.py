@@ -1,4 +1,4 @@
-"""Around every request: its key, its id, its line in the log, its metrics, unforeseen errors."""
+"""Around every request: its key, its id, what it leaves for the log and the metrics, errors."""
 
 import hmac
 import random
@@ -8,14 +8,14 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Problem
 from app.http.problems import problem_reply
-from app.operations import log, metrics
+from app.operations import log
+from app.operations.requests import Ended
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -55,10 +55,6 @@ class Observe:
         self._routes = routes
         self._guarded = guarded
         self._direct = direct
-        # Kept, since to look a labelled metric up takes longer than to count.
-        self._requests: dict[tuple[str, int], Counter] = {}
-        self._latency: dict[str, Histogram] = {}
-        self._rows: dict[str, Counter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -93,7 +89,7 @@ class Observe:
         except Exception as error:
             log.write(
                 "failure",
-                request_id=request_id.decode(),
+                request_id=trace.request_id,
                 error=type(error).__name__,
                 # Without the message, which may quote what the client sent.
                 traceback="".join(traceback.format_tb(error.__traceback__)),
@@ -102,42 +98,24 @@ class Observe:
                 raise
             internal = Problem(
                 "internal-error",
-                f"The server failed; its log tells why, under request id {request_id.decode()}.",
+                f"The server failed; its log tells why, under request id {trace.request_id}.",
                 status=500,
             )
             await problem_reply(internal)(scope, receive, send_observed)
-        self._record(scope, request_id, status, trace, time.perf_counter() - started)
-
-    def _record(
-        self, scope: Scope, request_id: bytes, status: int, trace: Trace, seconds: float
-    ) -> None:
         path = scope["path"]
-        route = path if path in self._routes else "other"
-        requests = self._requests.get((route, status))
-        if requests is None:
-            requests = metrics.REQUESTS.labels(route, str(status))
-            self._requests[route, status] = requests
-        latency = self._latency.get(route)
-        if latency is None:
-            latency = self._latency[route] = metrics.LATENCY.labels(route)
-        requests.inc()
-        latency.observe(seconds)
-        if trace.rows:
-            rows = self._rows.get(trace.version)
-            if rows is None:
-                rows = self._rows[trace.version] = metrics.ROWS.labels(trace.version)
-            rows.inc(trace.rows)
-        if scope["app"].state.service.settings.access_log:
-            log.write(
-                "request",
-                request_id=request_id.decode(),
-                method=scope["method"] if route != "other" else "other",
-                route=route,
-                status=status,
-                milliseconds=int(seconds * 1e6) / 1e3,
-                rows=trace.rows,
-                version=trace.version,
+        is_known = path in self._routes
+        scope["app"].state.service.requests.add(
+            Ended(
+                time.time(),
+                trace.request_id,
+                scope["method"] if is_known else "other",
+                path if is_known else "other",
+                status,
+                time.perf_counter() - started,
+                trace.rows,
+                trace.version,
             )
+        )
 
 
 def _check_key(scope: Scope) -> None:

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy.typing as npt
@@ -44,8 +44,7 @@ PackJson = Callable[[bytes | bytearray, Model, Limits], tuple[Packed, list[str]]
 NOTHING = Extras()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A reply to be sent.
 
     Attributes:

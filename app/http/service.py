@@ -10,6 +10,7 @@ from app.drift.watch import Watch
 from app.formats.registry import FILES
 from app.operations import log, memory, metrics
 from app.operations.budget import Budget
+from app.operations.requests import Requests
 from app.operations.supervise import Supervisor
 from app.operations.takeover import ModelInService
 from app.settings import Settings
@@ -32,6 +33,7 @@ class Service:
         places: one for each large request that may be answered at once.
         threads: where files are read and answered, beside the event loop.
         background: what keeps the worker's own tasks alive.
+        requests: writes and counts those that ended.
         watch: counts what is answered, unless that is turned off.
     """
 
@@ -46,6 +48,7 @@ class Service:
         # More jobs at once than cores would only cost memory.
         self.threads = ThreadPoolExecutor(settings.cores, "files")
         self.background = Supervisor()
+        self.requests = Requests(access_log=settings.access_log)
         self.watch: Watch | None = None
         if settings.drift:
             self.watch = Watch(settings.model_cache, settings.remembered_answers)
@@ -70,6 +73,7 @@ class Service:
             self.threads.shutdown()
             if self.watch is not None:
                 await asyncio.to_thread(self.watch.close)
+            self.requests.flush()
             log.flush()
 
     async def _warm_up(self) -> None:

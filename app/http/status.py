@@ -68,8 +68,10 @@ async def reload(request: Request) -> Response:
 
 async def show_metrics(request: Request) -> Response:
     """Prometheus metrics."""
+    service: Service = request.app.state.service
+    service.requests.flush()
     content = metrics.render()
-    in_service: ModelInService = request.app.state.service.in_service
+    in_service = service.in_service
     if in_service.current is not None:
         told = None
         with suppress(Problem):  # `/drift` and `/ready` say why nothing can be counted
