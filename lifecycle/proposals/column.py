@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from app.model.manifest import Kind
-from stages.preparation.doubts import ENTITY, words
+from stages.preparation.doubts import names_things, words
 from stages.preparation.table import typed
 
 PROSE_WORDS = 4
@@ -55,8 +55,7 @@ class Column:
     @property
     def names_things(self) -> bool:
         """Whether it names things, such as customers, some of which have several rows."""
-        is_shared = 1 < self.distinct < 0.9 * len(self.values)
-        return is_shared and bool(ENTITY.search(words(self.name)))
+        return names_things(self.name, self.values)
 
     @property
     def is_prose(self) -> bool:

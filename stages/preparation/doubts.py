@@ -16,6 +16,8 @@ ENTITY = re.compile(
     r"student|subject|user|vehicle)"
     r"(?:[^a-z]+(?:code|id|key|name|no|nr|number|uuid))*[^a-z]*$"
 )
+# Of a number or key; many tables list the rows of one thing together, under such a name
+IDENTIFIER = re.compile(r"(?:^|[^a-z])(?:id|idcode|key|nr|number|uid)[^a-z]*$")
 Sides = tuple[pd.DataFrame, pd.DataFrame]  # the training rows, and those of the holdout
 NEARLY = 0.999  # of a correlation, or of the rows whose label one column tells
 SHOWN = 5
@@ -24,6 +26,24 @@ SHOWN = 5
 def words(name: str) -> str:
     """A column's name in lower case, with `customerId` taken apart as `customer id`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
+
+
+def names_things(name: str, values: pd.Series) -> bool:
+    """Whether a column names things, such as customers, of which some have several rows.
+
+    Args:
+        name: the column's.
+        values: in the order of the rows.
+    """
+    distinct = values.nunique()
+    if not 1 < distinct < 0.9 * len(values):
+        return False
+    if ENTITY.search(words(name)):
+        return True
+    if not IDENTIFIER.search(words(name)) or values.isna().any():
+        return False
+    runs = int((values != values.shift()).sum())
+    return runs == distinct
 
 
 def doubts(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> list[str]:
@@ -130,12 +150,12 @@ def mixed_by_chance(sides: Sides, schema: Schema) -> Iterator[str]:
                 "later rows, judge the model on the newest: prepare.split.strategy: time, column: "
                 f"{feature.name}."
             )
-    rows = sum(map(len, sides))
     for name in sides[0].columns.drop(schema.target):
-        if not ENTITY.search(words(str(name))):
+        if not (ENTITY.search(words(str(name))) or IDENTIFIER.search(words(str(name)))):
             continue
-        count = column(sides, name).nunique()
-        if 10 <= count < rows * 0.9:
+        values = column(sides, name).sort_index()
+        count = values.nunique()
+        if count >= 10 and names_things(str(name), values):
             yield (
                 f"Several rows share a value of {name!r} ({count} values) and are split by chance, "
                 "so the model is judged on things that it knows. To predict for others: "

@@ -153,6 +153,17 @@ def test_rows_of_one_thing_stay_together(frame: pd.DataFrame, name: str, things:
     assert (keys["prepare.split.strategy"], keys["prepare.split.column"]) == ("group", name)
 
 
+@pytest.mark.parametrize("name", ["idcode", "case id", "caseNumber", "uid"])
+def test_rows_that_are_listed_together_under_a_number_stay_together(
+    frame: pd.DataFrame, name: str
+) -> None:
+    listed = [str(i // 5) for i in range(ROWS)]
+    keys = proposed(frame.assign(**{name: listed}))
+    assert (keys["prepare.split.strategy"], keys["prepare.split.column"]) == ("group", name)
+    mixed = [str(i * 7 % (ROWS // 5)) for i in range(ROWS)]
+    assert proposed(frame.assign(**{name: mixed}))["prepare.split.strategy"] == "stratified"
+
+
 @pytest.mark.parametrize(
     "name", ["account length", "customerAge", "household_income", "user 2 hits"]
 )

@@ -77,6 +77,7 @@ def test_what_tells_the_label_alone_is_named(frame: pd.DataFrame, kind: str) -> 
     [
         ("day", pd.date_range("2024-01-01", periods=ROWS).strftime("%Y-%m-%d"), "strategy: time"),
         ("customer id", [f"c{i // 4}" for i in range(ROWS)], "strategy: group"),
+        ("idcode", [i // 4 for i in range(ROWS)], "strategy: group"),
     ],
 )
 def test_time_and_things_under_a_split_by_chance(
