@@ -22,9 +22,10 @@ from app.model.nearness import largest_difference
 from app.model.records import RecordPacker
 from app.model.runtime import Floats, Packed, Runtime, open_graph
 
-# Rows that one thread answers in one call: enough to be worth a thread, few enough that all
-# threads finish at about the same time.
+# Rows that one thread answers in one call: few enough that all threads finish at about the same
+# time; no more than the smaller number, and a second thread is not worth it.
 ROWS_PER_CALL = 4_096
+ROWS_ALONE = 512
 # The stored answers of the self-test have nine significant digits.
 STORED_DIGITS = 1e-9
 
@@ -109,6 +110,7 @@ class Model:
         self.gives_probabilities = self._runtime.gives_probabilities
         kinds = {feature.kind for feature in interface.features}
         self._has_numeric, self._has_categorical = bool(kinds - {"category"}), "category" in kinds
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads, "predict") if threads > 1 else None
         self._classes = np.empty(len(interface.classes), object)
         self._classes[:] = interface.classes
@@ -202,7 +204,7 @@ class Model:
         return self.explainer.explain(rows, self._pool.map if self._pool else map)
 
     def _run_all(self, rows: Packed) -> Outputs:
-        return self._run(rows) if len(rows.numeric) <= ROWS_PER_CALL else self._run_in_parts(rows)
+        return self._run(rows) if len(rows.numeric) <= ROWS_ALONE else self._run_in_parts(rows)
 
     def _run(self, rows: Packed) -> Outputs:
         inputs: dict[str, npt.NDArray[Any]] = {}
@@ -214,12 +216,11 @@ class Model:
         return values, (probabilities[0] if probabilities else None)
 
     def _run_in_parts(self, rows: Packed) -> Outputs:
+        share = -(-len(rows) // self._threads)
+        size = min(ROWS_PER_CALL, max(ROWS_ALONE, share))
         slices = [
-            Packed(
-                rows.numeric[start : start + ROWS_PER_CALL],
-                rows.categorical[start : start + ROWS_PER_CALL],
-            )
-            for start in range(0, len(rows), ROWS_PER_CALL)
+            Packed(rows.numeric[start : start + size], rows.categorical[start : start + size])
+            for start in range(0, len(rows), size)
         ]
         run = self._pool.map if self._pool else map
         parts = list(run(self._run_sorted, slices))

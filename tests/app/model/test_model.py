@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from app.model.manifest import Manifest
-from app.model.model import ROWS_PER_CALL, Model, ModelError
+from app.model.model import ROWS_ALONE, ROWS_PER_CALL, Model, ModelError
 from tests.app.conftest import CUT, EXAMPLE, SECONDS, regression_answer, write_model
 
 TABLE = pa.table(
@@ -65,11 +65,14 @@ def many(rows: int) -> pa.Table:
     )
 
 
-@pytest.mark.parametrize("rows", [0, ROWS_PER_CALL - 1, ROWS_PER_CALL, ROWS_PER_CALL + 1])
-def test_rows_beyond_one_call_are_all_answered(regression: Path, rows: int) -> None:
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize(
+    "rows", [0, ROWS_ALONE, ROWS_ALONE + 1, ROWS_PER_CALL, 3 * ROWS_PER_CALL + 1]
+)
+def test_rows_beyond_one_call_are_all_answered(regression: Path, rows: int, threads: int) -> None:
     table = many(rows)
     cut = [CUT[("Fair", "Good", "Ideal").index(text)] for text in table["cut"].to_pylist()]
-    values = Model.load(regression).predict_table(table).values
+    values = Model.load(regression, threads).predict_table(table).values
     np.testing.assert_array_equal(values, 100.0 * table["carat weight"].to_numpy() + cut)
 
 
