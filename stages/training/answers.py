@@ -12,6 +12,8 @@ from sklearn.metrics import get_scorer
 METHODS = ("predict", "predict_proba", "decision_function")
 # By method: an answer for each row, shape (rows,), or (rows, classes) for probabilities
 Answers = dict[str, np.ndarray]
+# What a blend is worth, by its weights, shape (members,); more is better
+Value = Callable[[np.ndarray], float]
 ROUNDS = 25
 TIE = 5e-4  # of the best score: blends that are worse by less are about as good
 
@@ -137,10 +139,14 @@ def select(
 ) -> tuple[np.ndarray, list[Fold]]:
     """Select a greedy blend, and tell what it would have answered.
 
+    Probabilities are blended so that their log loss is least, whatever the metric: a share of right
+    labels and an order of rows change in steps, and weights that follow them follow chance. On four
+    tables the blend had a better accuracy, MCC or AUC by log loss than by that metric itself.
+
     Args:
         members: the folds of each.
-        y: the targets of the training rows.
-        scorer: of one of PyCaret's metrics.
+        y: the targets of the training rows, classes as 0, 1 and so on.
+        scorer: of one of PyCaret's metrics, for numbers.
         costs: of each member's answer for one row, in any unit.
 
     Returns:
@@ -149,18 +155,32 @@ def select(
     """
     folds = list(zip(*members, strict=True))
 
-    def on(parts: Sequence[tuple[Fold, ...]]) -> np.ndarray:
-        def value(weights: np.ndarray) -> float:
-            scores = [scored(scorer, mean(part, weights), y.iloc[part[0].rows]) for part in parts]
-            return float(np.nanmean(scores))
+    if "predict_proba" in folds[0][0].answers:
+        values = [likelihood(part, y.iloc[part[0].rows]) for part in folds]
+    else:
+        values = [of_numbers(part, y.iloc[part[0].rows], scorer) for part in folds]
 
-        return greedy(value, costs)
+    def without(number: int | None) -> np.ndarray:
+        others = [value for other, value in enumerate(values) if other != number]
+        return greedy(lambda weights: float(np.nanmean([one(weights) for one in others])), costs)
 
-    honest = [
-        Fold(part[0].rows, mean(part, on([*folds[:number], *folds[number + 1 :]])))
-        for number, part in enumerate(folds)
-    ]
-    return on(folds), honest
+    honest = [Fold(part[0].rows, mean(part, without(number))) for number, part in enumerate(folds)]
+    return without(None), honest
+
+
+def of_numbers(fold: Sequence[Fold], y: pd.Series, scorer: Any) -> Value:
+    """A scorer's value of a blend in one fold, by its weights."""
+    return lambda weights: scored(scorer, mean(fold, weights), y)
+
+
+def likelihood(fold: Sequence[Fold], y: pd.Series) -> Value:
+    """The log loss of a blend in one fold, negative, by its weights."""
+    rows = np.arange(len(y))
+    of_truth = np.array([member.answers["predict_proba"][rows, y] for member in fold])
+    least = np.finfo(of_truth.dtype).eps  # as scikit-learn's: none is quite impossible
+    return lambda weights: float(
+        np.log(np.maximum(np.average(of_truth, axis=0, weights=weights), least)).mean()
+    )
 
 
 def mean(fold: Sequence[Fold], weights: Sequence[float] | np.ndarray | None) -> Answers:
@@ -168,7 +188,7 @@ def mean(fold: Sequence[Fold], weights: Sequence[float] | np.ndarray | None) -> 
     return blended([member.answers for member in fold], weights)
 
 
-def greedy(score: Callable[[np.ndarray], float], costs: Sequence[float]) -> np.ndarray:
+def greedy(score: Value, costs: Sequence[float]) -> np.ndarray:
     """Weights of a blend, by adding one member at a time, the same one again if it helps.
 
     Source: Caruana et al. 2004, Ensemble Selection from Libraries of Models.

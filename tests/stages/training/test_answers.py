@@ -50,6 +50,26 @@ def test_no_fold_is_judged_by_weights_that_it_selected() -> None:
     assert np.concatenate([fold.rows for fold in honest]).tolist() == list(range(200))
 
 
+def test_probabilities_are_weighed_by_what_they_gave_the_truth() -> None:
+    honest = np.linspace(0.2, 0.8, 200)
+    y = pd.Series((GENERATOR.random(200) < honest).astype(int))
+    boastful = np.where(honest > 0.5, 0.999, 0.001)  # with the same labels
+
+    def folds(chances: np.ndarray) -> list[Fold]:
+        answers = {
+            "predict": (chances > 0.5).astype(int),
+            "predict_proba": np.column_stack([1 - chances, chances]),
+        }
+        rows = np.arange(200)
+        return [
+            Fold(part, {k: v[part] for k, v in answers.items()}) for part in (rows[::2], rows[1::2])
+        ]
+
+    taken, blend = select([folds(boastful), folds(honest)], y, "accuracy", [1.0, 9.0])
+    assert taken[1] > 20 * taken[0]
+    assert blend[1].answers["predict_proba"].shape == (100, 2)
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_linear_model_is_cheapest_and_neighbours_are_dearest(order: int) -> None:
     estimators = [Ridge(), ExtraTreesRegressor(100), KNeighborsRegressor()][::order]
