@@ -133,3 +133,4 @@ lock: .venv/installed ## Compile the requirements*.in; UPGRADE='ruff mypy' takes
 	$(COMPILE) app/requirements.in -c requirements.txt -o app/requirements.txt
 	$(COMPILE) app/requirements-stream.in -c requirements.txt -o app/requirements-stream.txt
 	$(COMPILE) app/requirements-dask.in -c requirements.txt -o app/requirements-dask.txt
+	$(COMPILE) app/requirements-clouds.in -c requirements.txt -o app/requirements-clouds.txt

@@ -15,8 +15,9 @@ from app.errors import Problem
 
 PREFIX = "SERVE_"
 ENV_FILE = Path(".env")
-# Fields whose variables others named, without the prefix.
-FOREIGN = ("aws_", "nats_")
+# Fields whose variables others named, without the prefix; the first are those of the clouds.
+CLOUDS = ("aws_", "google_", "storage_", "azure_")
+FOREIGN = (*CLOUDS, "nats_")
 
 KEY_BYTES = 32  # of Ed25519
 
@@ -86,7 +87,8 @@ class Settings(BaseSettings):
         threads: cores that one CSV or Parquet file may use in each worker; 0 means all.
         api_key: when set, predictions and reloads need it in the header `X-API-Key`.
         access_log: write one JSON line per request to standard output.
-        remote: the DVC remote that holds the model, `s3://bucket/prefix`.
+        remote: the DVC remote that holds the model: `s3://bucket/prefix`, `gs://bucket/prefix` or
+            `az://container/prefix`, which may be written `azure://` as in DVC.
         lock_file: the `dvc.lock` that names the model version.
         lock_stage: the stage in it that writes the model folder.
         lock_path: the model folder, as that stage's output is named.
@@ -118,6 +120,15 @@ class Settings(BaseSettings):
         aws_session_token: see above.
         aws_region: `AWS_DEFAULT_REGION` or `AWS_REGION`.
         aws_endpoint_url: address of an S3 that is not Amazon's.
+        google_application_credentials: for `gs://`, the file that holds the key, as Google's own
+            tools and DVC read it; where it is not set, the usual places are tried.
+        storage_emulator_host: address of a `gs://` that is not Google's.
+        azure_storage_connection_string: for `az://`, like the next ones as DVC reads it: account,
+            key and, where it is not Azure's own, address in one.
+        azure_storage_account: the account; where there is neither key nor token, the usual places
+            are tried.
+        azure_storage_key: its key.
+        azure_storage_sas_token: a shared access signature instead of a key.
         nats_url: `NATS_URL`, address of the broker of `app.stream`, with its credentials.
     """
 
@@ -138,7 +149,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     access_log: bool = True
 
-    remote: Annotated[str, Field(pattern=r"^s3://[^/]+(/.*)?$")]
+    remote: Annotated[str, Field(pattern=r"^(s3|gs|az|azure)://[^/]+(/.*)?$")]
     lock_file: Path = Path("dvc.lock")
     lock_stage: str = "deploy"
     lock_path: str = "model/serving"
@@ -170,6 +181,23 @@ class Settings(BaseSettings):
     )
     aws_endpoint_url: str | None = Field(
         default=None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    )
+
+    google_application_credentials: str | None = Field(
+        default=None, validation_alias="GOOGLE_APPLICATION_CREDENTIALS"
+    )
+    storage_emulator_host: str | None = Field(
+        default=None, validation_alias="STORAGE_EMULATOR_HOST"
+    )
+    azure_storage_connection_string: SecretStr | None = Field(
+        default=None, validation_alias="AZURE_STORAGE_CONNECTION_STRING"
+    )
+    azure_storage_account: str | None = Field(
+        default=None, validation_alias="AZURE_STORAGE_ACCOUNT"
+    )
+    azure_storage_key: SecretStr | None = Field(default=None, validation_alias="AZURE_STORAGE_KEY")
+    azure_storage_sas_token: SecretStr | None = Field(
+        default=None, validation_alias="AZURE_STORAGE_SAS_TOKEN"
     )
 
     nats_url: SecretStr = Field(

@@ -57,7 +57,7 @@ def free_ports(count: int) -> int:
 
 # Slow are the tests that need one of these services, and what trains models, starts servers of its
 # own or runs DVC's commands.
-SERVICES = {"s3", "mlflow_server"}
+SERVICES = {"s3", "azure", "google", "cloud", "mlflow_server"}
 SLOW = (
     "app/batch/test_command.py",
     "app/http/test_memory.py",

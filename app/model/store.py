@@ -1,4 +1,4 @@
-"""Finds the locked model version and brings it here: `dvc.lock`, S3, a local folder.
+"""Finds the locked model version and brings it here: `dvc.lock`, its remote, a local folder.
 
 The layout is DVC 3's: an object lies at `files/md5/<first 2 digits>/<the rest>`, and a
 directory is an object too, a JSON list of its files whose md5 ends in `.dir`.
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from app.storage import objects_of
+
 if TYPE_CHECKING:
     from app.settings import Settings
 
@@ -25,7 +27,6 @@ LISTING = ".dir"
 VERIFICATIONS = "verifications"  # what belongs to a version beside its folder
 LEFT_OVER = re.compile(r"\.(discarded|[0-9a-f]{32})\.\w+", re.ASCII)
 LEFT_OVER_SECONDS = 86_400  # a killed server leaves half a version behind; no pull takes so long
-PIECE = 65_536  # bytes of an object that are read in one go
 VERSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -34,7 +35,7 @@ class StoreError(Exception):
 
 
 class MissingError(StoreError):
-    """S3 has no such object."""
+    """The remote has no such object."""
 
 
 class AlteredError(StoreError):
@@ -101,10 +102,10 @@ def fetch(version: str, settings: "Settings") -> Path:
     """Give the folder that holds a version, every byte of it verified.
 
     What the cache holds is verified again; what it lacks, or holds changed, is pulled from
-    S3. Safe when several processes do it at once.
+    the remote. Safe when several processes do it at once.
 
     Raises:
-        StoreError: S3 does not give it, or gives something else.
+        StoreError: the remote does not give it, or gives something else.
     """
     if (folder := cached(version, settings)) is not None:
         return folder
@@ -135,7 +136,7 @@ def download(version: str, work: Path, remote: "Remote") -> Path:
     """Write a version's verified files to a folder of its name in `work`, and give that.
 
     Raises:
-        StoreError: S3 does not give it, or gives something else.
+        StoreError: the remote does not give it, or gives something else.
     """
     folder = work / version
     folder.mkdir()
@@ -235,71 +236,60 @@ def _check(content: bytes, md5: str, name: str) -> None:
 
 
 class Remote:
-    """A DVC remote in S3.
+    """A DVC remote.
 
     Args:
         settings: say where it is, and with which key.
         progress: called for every piece of an object that came.
+
+    Raises:
+        StoreError: the settings are wrong, or a package is not installed.
     """
 
     def __init__(self, settings: "Settings", progress: Callable[[], object] = lambda: None) -> None:
-        # A third of a second that a server with the model on disk does not spend.
-        from app.storage.s3 import client
-
         self._url = settings.remote.rstrip("/")
-        self._bucket, _, self._prefix = self._url.removeprefix("s3://").partition("/")
-        self._endpoint = settings.aws_endpoint_url or "Amazon S3"
-        self._client: Any = client(settings)
         self._progress = progress
+        try:
+            self._objects = objects_of(self._url, settings)
+        except OSError as error:
+            raise StoreError(str(error)) from error
 
     def read(self, md5: str, suffix: str = "") -> bytes:
         """Read and verify one of DVC's objects."""
         key = f"files/md5/{md5[:2]}/{md5[2:]}{suffix}"
         content = self.get(key)
-        _check(content, md5, f"{self._url}/{key} at {self._endpoint}")
+        _check(content, md5, f"{self._url}/{key} at {self._objects.address}")
         return content
 
     def put(self, key: str, content: bytes) -> None:
-        """Write an object beside those of DVC."""
-        self._client.put_object(Bucket=self._bucket, Key=self._full(key), Body=content)
+        """Write an object beside those of DVC.
 
-    def _full(self, key: str) -> str:
-        return f"{self._prefix}/{key}" if self._prefix else key
+        Raises:
+            StoreError: the remote does not take it.
+        """
+        try:
+            self._objects.put(f"{self._url}/{key}", content)
+        except OSError as error:
+            raise StoreError(str(error)) from error
 
     def get(self, key: str) -> bytes:
         """Read an object by its key below the remote.
 
         Raises:
             MissingError: it is not there.
-            StoreError: S3 does not give it.
+            StoreError: the remote does not give it.
         """
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        where = f"{self._url}/{key} at {self._endpoint}"
+        where = f"{self._url}/{key} at {self._objects.address}"
+        content = bytearray()
         try:
-            body = self._client.get_object(Bucket=self._bucket, Key=self._full(key))["Body"]
-            content = bytearray()
-            for piece in body.iter_chunks(PIECE):
+            for piece in self._objects.pieces(f"{self._url}/{key}"):
                 content += piece
                 self._progress()
-            return bytes(content)
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "unknown")
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            if code == "NoSuchBucket":
-                advice = "the bucket does not exist; check SERVE_REMOTE"
-            elif status == 404:
-                advice = "the object is not there; run `dvc push` where the model was made"
-            elif status in (400, 401, 403):
-                advice = "S3 refuses the key; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            else:
-                advice = f"S3 failed with status {status}"
-            kind = MissingError if code == "NoSuchKey" else StoreError
-            raise kind(f"Cannot read {where}: {advice} ({code}).") from error
-        except BotoCoreError as error:
-            raise StoreError(
-                f"Cannot read {where}: {error} Check AWS_ENDPOINT_URL, the keys, and that S3 runs."
-            ) from error
+        except FileNotFoundError as error:
+            raise MissingError(f"Cannot read {where}: {error}") from error
+        except OSError as error:
+            raise StoreError(f"Cannot read {where}: {error}") from error
+        return bytes(content)
 
 
 # libyaml's loader where PyYAML was built with it: ten times as fast, the same result.

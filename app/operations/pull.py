@@ -1,10 +1,10 @@
-"""Pulls a version in a process of its own, which can be ended while S3 hangs.
+"""Pulls a version in a process of its own, which can be ended while the remote hangs.
 
-A thread that waits for S3 cannot be ended, and an answer may drip for ever. So the server runs
-`python -m app.operations.pull` and kills it when it takes too long. That process reads what to pull
-from its standard input, so no secret is among its arguments; where the input ends, with the
+A thread that waits for a remote cannot be ended, and an answer may drip for ever. So the server
+runs `python -m app.operations.pull` and kills it when it takes too long. That process reads what to
+pull from its standard input, so no secret is among its arguments; where the input ends, with the
 server, so does the process. To its standard output it writes a dot for each piece that came, or
-why it failed. What S3's client needs of memory goes with it.
+why it failed. What the remote's client needs of memory goes with it.
 """
 
 import asyncio
@@ -15,25 +15,25 @@ import shutil
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydantic import SecretStr
 
 from app.model.store import Remote, StoreError, cached, download, place, workplace
 from app.model.verification import VerificationError, require
+from app.settings import CLOUDS, Settings
+from app.storage import S3
 
-if TYPE_CHECKING:
-    from pydantic import SecretStr
-
-    from app.settings import Settings
-
-# A pull is given up when so long no piece (see app/model/store.py) and no object's end came.
+# A pull is given up when so long no piece (see app/storage/objects.py) and no object's end came.
 STALL_SECONDS = 30.0
 FAILED = 1
+NEEDED = {"remote", *(name for name in Settings.model_fields if name.startswith(CLOUDS))}
 
 
 class Puller:
     """Pulls versions for one worker, one at a time."""
 
-    def __init__(self, settings: "Settings") -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
         self._is_stopped = False
@@ -42,7 +42,7 @@ class Puller:
         """Bring a version into the model cache, verified, and signed where that is asked for.
 
         Raises:
-            StoreError: S3 does not give it, gives something else or takes too long, or nobody
+            StoreError: the remote does not give it, gives something else or takes too long, or nobody
                 trusted has signed it; or the puller was stopped.
         """
         work = await asyncio.to_thread(workplace, version, self._settings)
@@ -78,7 +78,7 @@ class Puller:
             self._refuse_where_stopped()  # meanwhile
             order = {"version": version, "work": str(work), "settings": _told(settings)}
             process.stdin.write(json.dumps(order).encode() + b"\n")
-            said = await _follow(process, settings.pull_seconds)
+            said = await _follow(process, settings)
         finally:
             if process.returncode is None:
                 process.kill()
@@ -94,12 +94,12 @@ class Puller:
             raise StoreError("The server ends, and the pull with it.")
 
 
-async def _follow(process: asyncio.subprocess.Process, seconds: float) -> bytes:
+async def _follow(process: asyncio.subprocess.Process, settings: Settings) -> bytes:
     """Read what the process says until it ends, or must."""
     assert process.stdout  # noqa: S101 (a pipe was asked for)
     said = b""
     try:
-        async with asyncio.timeout(seconds) as in_all:
+        async with asyncio.timeout(settings.pull_seconds) as in_all:
             while True:
                 async with asyncio.timeout(STALL_SECONDS):
                     piece = await process.stdout.read(65_536)
@@ -109,34 +109,30 @@ async def _follow(process: asyncio.subprocess.Process, seconds: float) -> bytes:
                 said = said.lstrip(b".") + piece
     except TimeoutError:
         if in_all.expired():
-            reason = f"S3 did not give the version within {seconds:g} seconds"
+            fault = f"did not give the version within {settings.pull_seconds:g} seconds"
         else:
-            reason = f"S3 hangs: next to nothing came in {STALL_SECONDS:g} seconds"
-        raise StoreError(f"{reason}. Check AWS_ENDPOINT_URL, and that S3 runs.") from None
+            fault = f"hangs: next to nothing came in {STALL_SECONDS:g} seconds"
+        if settings.remote.startswith(S3):
+            reason = f"S3 {fault}. Check AWS_ENDPOINT_URL, and that S3 runs."
+        else:
+            reason = f"{settings.remote} {fault}. Check that it can be reached."
+        raise StoreError(reason) from None
 
 
-def _told(settings: "Settings") -> dict[str, Any]:
+def _told(settings: Settings) -> dict[str, Any]:
     """The settings that a pull needs, secrets revealed."""
-    return {
-        "remote": settings.remote,
-        "model_cache": str(settings.model_cache),
-        "trusted_keys": ",".join(base64.b64encode(key).decode() for key in settings.trusted_keys),
-        "aws_access_key_id": settings.aws_access_key_id,
-        "aws_secret_access_key": _revealed(settings.aws_secret_access_key),
-        "aws_session_token": _revealed(settings.aws_session_token),
-        "aws_region": settings.aws_region,
-        "aws_endpoint_url": settings.aws_endpoint_url,
-    }
+    needed = settings.model_dump(include=NEEDED)
+    told = {name: _revealed(value) for name, value in needed.items()}
+    keys = ",".join(base64.b64encode(key).decode() for key in settings.trusted_keys)
+    return told | {"model_cache": str(settings.model_cache), "trusted_keys": keys}
 
 
-def _revealed(secret: "SecretStr | None") -> str | None:
-    return secret.get_secret_value() if secret else None
+def _revealed(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def main() -> None:
     """Pull what standard input names."""
-    from app.settings import Settings
-
     order = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     settings = Settings(**order["settings"])

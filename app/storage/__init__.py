@@ -1,6 +1,6 @@
-"""Files by path or by `s3://` URL: found, read, and written whole or not at all."""
+"""Files by path or by URL of a bucket: found, read, and written whole or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 WILDCARDS = "*?["
+S3 = "s3://"
+GOOGLE = "gs://"
+AZURE = ("az://", "azure://")  # the second is how DVC writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Entry:
     Attributes:
         path: where it is.
         size: in bytes.
-        modified: when it was written, in seconds since 1970; S3 counts whole ones.
+        modified: when it was written, in seconds since 1970; some storages count whole ones.
     """
 
     path: str
@@ -52,15 +55,59 @@ class Storage(Protocol):
         """Remove a file, if it is there."""
 
 
-def storage_of(path: str, settings: "Settings") -> Storage:
-    """Give the storage that a path belongs to."""
-    if path.startswith("s3://"):
-        from app.storage.s3 import s3_of  # boto3 takes a third of a second to import
+class Objects(Storage, Protocol):
+    """A storage of objects, as a DVC remote is read and written.
 
-        return s3_of(settings)
+    Attributes:
+        address: where it is, for messages.
+    """
+
+    address: str
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """Read an object in one request, piece by piece.
+
+        Raises:
+            FileNotFoundError: it is not there; like the next one, says what to check.
+            OSError: it cannot be had.
+        """
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write an object in one request."""
+
+
+def storage_of(path: str, settings: "Settings") -> Storage:
+    """Give the storage that a path belongs to.
+
+    Raises:
+        OSError: it cannot be used; see `objects_of`.
+    """
+    if path.startswith((S3, GOOGLE, *AZURE)):
+        return objects_of(path, settings)
     from app.storage.local import Local
 
     return Local()
+
+
+def objects_of(url: str, settings: "Settings") -> Objects:
+    """Give the storage that the URL of a bucket, or of anything in it, belongs to.
+
+    Raises:
+        OSError: its library is not installed, or its settings are wrong.
+    """
+    # Each library is loaded only where it is used: boto3 takes a third of a second to import,
+    # and what the others need is optional.
+    if url.startswith(S3):
+        from app.storage.s3 import s3_of
+
+        return s3_of(settings)
+    try:
+        from app.storage.clouds import cloud_of
+    except ModuleNotFoundError as error:
+        raise OSError(
+            f"{url} needs the package {error.name}: pip install -r app/requirements-clouds.txt"
+        ) from error
+    return cloud_of("/".join(url.split("/", 3)[:3]), settings)
 
 
 def is_hidden(relative: str) -> bool:

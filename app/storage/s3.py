@@ -2,9 +2,7 @@
 
 import contextlib
 import io
-import re
 from collections.abc import Iterator, Sequence
-from fnmatch import translate
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -12,12 +10,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app.storage import WILDCARDS, Entry, fixed_folder, is_hidden
+from app.storage import Entry, fixed_folder
+from app.storage.objects import NO_BUCKET, NO_OBJECT, PIECE, READ, Reader, named, split
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
-READ = 8 * 1024**2  # bytes asked for in one go
 # The smallest part that S3 takes is 5 MiB, and 10,000 is the most parts; so they grow.
 PART = 8 * 1024**2
 PARTS_OF_ONE_SIZE = 1_000
@@ -52,26 +50,21 @@ def s3_of(settings: "Settings") -> "S3":
 
 
 class S3:
-    """See `app.storage.Storage`."""
+    """See `app.storage.Objects`."""
 
     def __init__(self, settings: "Settings") -> None:
         self._client = client(settings)
-        self._endpoint = settings.aws_endpoint_url or "Amazon S3"
+        self.address = settings.aws_endpoint_url or "Amazon S3"
 
     def find(self, path: str) -> Sequence[Entry]:
         """List objects; see there."""
         if (single := self.entry(path)) is not None:
             return [single]
-        base = fixed_folder(path)
-        entries = [one for one in self._below(base) if not is_hidden(one.path.removeprefix(base))]
-        if not any(letter in path for letter in WILDCARDS):
-            return entries
-        matches = re.compile(_pattern(path)).fullmatch
-        return [one for one in entries if matches(one.path)]
+        return named(path, self._below(fixed_folder(path)))
 
     def entry(self, path: str) -> Entry | None:
         """Look an object up."""
-        bucket, key = _split(path)
+        bucket, key = split(path)
         if not key or key.endswith("/"):
             return None
         try:
@@ -93,7 +86,7 @@ class S3:
         entry = self.entry(path)
         if entry is None:
             raise FileNotFoundError(2, "There is no such object", path)
-        return io.BufferedReader(_Reader(self, entry), READ)
+        return io.BufferedReader(Reader(self, entry), READ)
 
     @contextlib.contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
@@ -101,7 +94,7 @@ class S3:
 
         A kill leaves parts that are no object; the next attempt removes them.
         """
-        bucket, key = _split(path)
+        bucket, key = split(path)
         writer = _Writer(self._client, bucket, key)
         try:
             yield cast(BinaryIO, writer)
@@ -115,7 +108,7 @@ class S3:
 
     def remove(self, path: str) -> None:
         """Remove an object."""
-        bucket, key = _split(path)
+        bucket, key = split(path)
         try:
             self._client.delete_object(Bucket=bucket, Key=key)
         except (BotoCoreError, ClientError) as error:
@@ -123,7 +116,7 @@ class S3:
 
     def read(self, path: str, start: int, end: int) -> bytes:
         """Read a range of an object's bytes."""
-        bucket, key = _split(path)
+        bucket, key = split(path)
         try:
             reply = self._client.get_object(
                 Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}"
@@ -132,8 +125,37 @@ class S3:
         except (BotoCoreError, ClientError) as error:
             raise self._failure(path, error) from error
 
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """Read an object in one request; see there."""
+        bucket, key = split(path)
+        try:
+            yield from self._client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(PIECE)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "unknown")
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if code == "NoSuchBucket":
+                advice = NO_BUCKET
+            elif status == 404:
+                advice = NO_OBJECT
+            elif status in (400, 401, 403):
+                advice = "S3 refuses the key; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            else:
+                advice = f"S3 failed with status {status}"
+            kind = FileNotFoundError if code == "NoSuchKey" else OSError
+            raise kind(f"{advice} ({code}).") from error
+        except BotoCoreError as error:
+            raise OSError(f"{error} Check AWS_ENDPOINT_URL, the keys, and that S3 runs.") from error
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write an object in one request; see there."""
+        bucket, key = split(path)
+        try:
+            self._client.put_object(Bucket=bucket, Key=key, Body=content)
+        except (BotoCoreError, ClientError) as error:
+            raise self._failure(path, error) from error
+
     def _below(self, folder: str) -> Iterator[Entry]:
-        bucket, prefix = _split(folder)
+        bucket, prefix = split(folder)
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         try:
             for page in pages:
@@ -149,46 +171,9 @@ class S3:
 
     def _failure(self, path: str, error: Exception) -> OSError:
         return OSError(
-            f"S3 at {self._endpoint} fails for {path}: {error} Check the path, the AWS_ variables "
+            f"S3 at {self.address} fails for {path}: {error} Check the path, the AWS_ variables "
             "and that S3 runs."
         )
-
-
-class _Reader(io.RawIOBase):
-    """An object as a file."""
-
-    def __init__(self, storage: S3, entry: Entry) -> None:
-        self._storage = storage
-        self._entry = entry
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._entry.size}[whence]
-        self._position = start + offset
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._next(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def readall(self) -> bytes:
-        """Read the rest; the inherited method asks for 8 KiB after 8 KiB."""
-        return self._next(self._entry.size)
-
-    def _next(self, size: int) -> bytes:
-        end = min(self._position + size, self._entry.size)
-        if end <= self._position:
-            return b""
-        data = self._storage.read(self._entry.path, self._position, end)
-        self._position += len(data)
-        return data
 
 
 class _Writer(io.RawIOBase):
@@ -254,18 +239,3 @@ class _Writer(io.RawIOBase):
         )
         self._parts.append({"PartNumber": number, "ETag": part["ETag"]})
         self._waiting.clear()
-
-
-def _split(path: str) -> tuple[str, str]:
-    bucket, _, key = path.removeprefix("s3://").partition("/")
-    return bucket, key
-
-
-def _pattern(path: str) -> str:
-    """A shell pattern as a regular expression: `*` ends at a slash, `**/` does not."""
-    pieces = re.split(r"(\*\*/|\*)", path)
-    meaning = {"**/": "(?:.*/)?", "*": "[^/]*"}
-    return "".join(
-        meaning.get(piece) or translate(piece).removeprefix("(?s:").removesuffix(r")\Z")
-        for piece in pieces
-    )

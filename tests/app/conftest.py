@@ -35,6 +35,7 @@ from app.model.manifest import (
     Task,
 )
 from app.settings import Settings
+from tests.app.clouds import Cloud, running_azure, running_google
 
 FEATURES = (
     Feature(name="carat weight", kind="number", minimum=0.2, maximum=5.0),
@@ -294,3 +295,24 @@ def _client(folder: Path, task: Task) -> Iterator[httpx.Client]:
     publish(write_model(folder / "model", task), settings.model_cache, settings.lock_file)
     with serve(settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Storage as Azure's, for the whole session."""
+    with running_azure(tmp_path_factory.mktemp("azure")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Storage as Google's, for the whole session."""
+    with running_google(tmp_path_factory.mktemp("google")) as server:
+        yield server
+
+
+@pytest.fixture(params=["azure", "google"])
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    """Each of the two."""
+    server: Cloud = request.getfixturevalue(request.param)
+    return server

@@ -1,4 +1,4 @@
-"""The same contract for files of this machine and for objects of S3."""
+"""The same contract for files of this machine and for objects of S3 and of other clouds."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 from app.storage import Storage, fixed_folder, s3, storage_of
 from local.s3 import s3_client
 from tests.app.batch.conftest import with_s3
+from tests.app.clouds import Cloud
 from tests.app.conftest import settings_in
 from tests.conftest import S3
 
@@ -33,7 +34,7 @@ class Place:
         return [entry.path.removeprefix(f"{self.root}/") for entry in found]
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "s3", "azure", "google"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     settings = settings_in(tmp_path)
     root = str(tmp_path / "files")
@@ -41,6 +42,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         server: S3 = request.getfixturevalue("s3")
         settings = with_s3(settings, server)
         root = f"s3://{server.bucket}/{tmp_path.name}"
+    elif request.param != "local":
+        cloud: Cloud = request.getfixturevalue(request.param)
+        settings = cloud.known_to(settings, tmp_path.name)
+        root = settings.remote
     return Place(storage_of(root, settings), root)
 
 
