@@ -4,7 +4,7 @@ Rooms, and the one way in which imports run: each line imports only from the lin
 
     errors                 what callers are told
     settings               the environment's variables, and the limits of one request
-    storage                files here and in S3, written whole or not at all
+    storage                files here and in the clouds, written whole or not at all
     model                  what was deployed: its files, its arithmetic, its packed rows
     formats                bytes to packed rows, and predictions to bytes
     operations             the model in service and its replacement; log, metrics, memory

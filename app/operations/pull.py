@@ -42,8 +42,8 @@ class Puller:
         """Bring a version into the model cache, verified, and signed where that is asked for.
 
         Raises:
-            StoreError: the remote does not give it, gives something else or takes too long, or nobody
-                trusted has signed it; or the puller was stopped.
+            StoreError: the remote does not give it, gives something else or takes too long, or
+                nobody trusted has signed it; or the puller was stopped.
         """
         work = await asyncio.to_thread(workplace, version, self._settings)
         try:

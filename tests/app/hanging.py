@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
 HEAD = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 1000000\r\n\r\n"
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 1000000\r\n"
+    b"ETag: a\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n"
 )
 
 

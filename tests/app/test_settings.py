@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, SettingsError, read_settings
+from app.settings import CLOUDS, Settings, SettingsError, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -11,7 +11,7 @@ def empty_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
-        if name.startswith(("SERVE_", "AWS_")):
+        if name.startswith(("SERVE_", *(cloud.upper() for cloud in CLOUDS))):
             monkeypatch.delenv(name)
 
 
@@ -32,11 +32,21 @@ def test_empty_means_not_set() -> None:
     assert settings.api_key is None
 
 
+@pytest.mark.parametrize("remote", ["s3://a/b", "gs://a/b", "az://a/b", "azure://a"])
+def test_a_remote_may_lie_in_three_clouds(remote: str) -> None:
+    Path(".env").write_text(f"SERVE_REMOTE={remote}\nAZURE_STORAGE_CONNECTION_STRING=a=b;c=d==\n")
+    settings = read_settings()
+    assert settings.remote == remote
+    assert settings.azure_storage_connection_string is not None
+    assert settings.azure_storage_connection_string.get_secret_value() == "a=b;c=d=="
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "SERVE_REMOTE: Field required"),
         ("SERVE_REMOTE=/a/folder\n", "SERVE_REMOTE: "),
+        ("SERVE_REMOTE=https://a/b\n", "SERVE_REMOTE: "),
         ("SERVE_REMOTE=s3://a\nSERVE_PORT=high\n", "SERVE_PORT: "),
         ("SERVE_REMOTE=s3://a\nSERVE_WORKERS=0\n", "SERVE_WORKERS: "),
         ("SERVE_REMOTE=s3://a\nSERVE_PROT=1\n", "Unknown setting SERVE_PROT. The settings are "),

@@ -74,6 +74,7 @@ def test_no_stage_depends_on_the_developers_packages() -> None:
     [
         "requirements-dev.txt",
         "app/requirements.txt",
+        "app/requirements-clouds.txt",
         "app/requirements-dask.txt",
         "app/requirements-stream.txt",
     ],
@@ -87,7 +88,13 @@ def test_a_package_of_two_lists_has_one_version(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.txt", "requirements-dev.txt", "app/requirements.txt"]
+    "name",
+    [
+        "requirements.txt",
+        "requirements-dev.txt",
+        "app/requirements.txt",
+        "app/requirements-clouds.txt",
+    ],
 )
 def test_every_package_is_pinned_with_its_hashes(name: str) -> None:
     entries = re.split(r"\n(?=[a-z0-9])", (ROOT / name).read_text())[1:]
@@ -110,12 +117,17 @@ def test_the_pipeline_imports_what_its_list_holds() -> None:
 
 
 def test_the_server_imports_what_its_list_holds() -> None:
-    in_the_full_environment = ["app/model/pycaret_runtime.py", "app/batch/dask_engine.py"]
+    apart = [
+        "app/model/pycaret_runtime.py",  # in the full environment
+        "app/batch/dask_engine.py",
+        "app/storage/clouds.py",
+    ]
     held = pinned(ROOT / "app/requirements.txt").keys()
-    needed = imported("app", in_the_full_environment)
+    needed = imported("app", apart)
     assert needed - held == imported("app/stream") - held
     assert needed - held - pinned(ROOT / "app/requirements-stream.txt").keys() == set()
     assert "distributed" in pinned(ROOT / "app/requirements-dask.txt")
+    assert "obstore" in pinned(ROOT / "app/requirements-clouds.txt")
 
 
 def test_a_developers_programs_import_what_the_lists_hold() -> None:

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from app.operations import pull
 from app.settings import Settings
+from tests.app.clouds import Cloud, push
 from tests.app.conftest import EXAMPLE, lock, publish, regression_answer, serve, write_model
 from tests.app.hanging import DRIPS, DRIPS_IN_HEAD, HANGS, HANGS_IN_BODY, Fault, s3_that
 from tests.app.processes import folder_with_model, started
@@ -109,6 +110,30 @@ def test_port_opens_while_the_first_pull_hangs(
         wait_for(lambda: "S3 hangs" in client.get("/ready").json()["detail"])
 
 
+def test_a_version_comes_from_other_clouds(
+    settings: Settings, tmp_path: Path, cloud: Cloud
+) -> None:
+    known = cloud.known_to(settings, tmp_path.name)
+    model = write_model(tmp_path / "model")
+    version = push(known, {path.name: path.read_bytes() for path in model.iterdir()})
+    lock(version, known.lock_file)
+    with serve(known) as client:
+        wait_for(lambda: client.get("/ready").status_code == 200)
+        reply = client.post("/predict", files={"file": ("a.csv", ROWS)})
+        assert reply.json()["predictions"] == [regression_answer(EXAMPLE)]
+        assert reply.json()["model"]["version"] == version
+
+
+def test_another_cloud_that_hangs_is_named(
+    impatient: Settings, broken_s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "STALL_SECONDS", 2)
+    lock("0" * 32, impatient.lock_file)
+    hangs = {"remote": "gs://bucket/dvc", "storage_emulator_host": broken_s3}
+    with serve(impatient.model_copy(update=hangs)) as client:
+        wait_for(lambda: "gs://bucket/dvc hangs" in client.get("/ready").json()["detail"])
+
+
 def test_port_opens_where_s3_is_down(impatient: Settings) -> None:
     lock("0" * 32, impatient.lock_file)
     with serve(impatient) as client:
@@ -160,6 +185,25 @@ def test_sigterm_ends_a_pull(tmp_path: Path, pulls_first: bool) -> None:
                 assert [reply.status_code for reply in replies] == [503]
         assert list((folder / "cache").glob(".0*")) == []
         assert "secret-of-s3" not in (folder / "log").read_text()
+
+
+def test_no_secret_of_azure_is_among_the_arguments(tmp_path: Path) -> None:
+    folder = folder_with_model(tmp_path)
+    lock("0" * 32, folder / "dvc.lock")
+    with s3_that(HANGS) as address:
+        (folder / ".env").write_text(
+            "AZURE_STORAGE_CONNECTION_STRING=AccountName=a;AccountKey=c2VjcmV0LW9mLWF6dXJl;"
+            f"BlobEndpoint={address}/a\n"
+        )
+        settings = {"SERVE_REMOTE": "az://bucket/dvc"}
+        with started(folder, "app", settings=settings, until="/live") as server:
+            wait_for(lambda: pulls(server.process.pid) != [])
+            (one,) = pulls(server.process.pid)
+            assert "c2VjcmV0" not in " ".join(one.cmdline())
+            assert one.environ().keys().isdisjoint({"AZURE_STORAGE_CONNECTION_STRING"})
+            detail = server.client.get("/ready").json()["detail"]
+            assert "is being pulled from az://bucket/dvc" in detail
+        assert "c2VjcmV0" not in (folder / "log").read_text()
 
 
 def test_pull_ends_with_a_killed_server(tmp_path: Path) -> None:

@@ -104,7 +104,9 @@ def test_a_refused_key_is_told_by_every_deed(settings: Settings, azure: Cloud) -
         lambda: write(50 * 1024**2),
     ]
     for deed in deeds:
-        with pytest.raises(OSError, match=r"fails: .*403.* Check the path\. Check AZURE_") as caught:
+        with pytest.raises(
+            OSError, match=r"fails: .*403.* Check the path\. Check AZURE_"
+        ) as caught:
             deed()
         assert len(str(caught.value).splitlines()) == 1
 
@@ -141,7 +143,5 @@ def test_files_and_s3_need_no_such_package(tmp_path: Path, settings: Settings) -
         "from app.settings import Settings; settings = Settings(remote='s3://bucket');"
         "storage_of('a', settings); Remote(settings); print('obstore' in sys.modules)"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
