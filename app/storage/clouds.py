@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
 
-PART = 8 * 1024**2  # of an upload; an object has at most 10,000 on Google's storage
+PART = 8 * 1024**2  # of an upload; at most 10,000 of them are an object of Google's, so 80 GB
+UPLOADS = 4  # parts on their way at once, each in memory
 RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=60)}
 GOOGLE_VARIABLES = "GOOGLE_APPLICATION_CREDENTIALS"
 AZURE_VARIABLES = (
@@ -98,7 +99,9 @@ class Cloud:
         After an exception or a kill, parts are left that are no object. Azure removes them after
         a week; a bucket of Google's needs a lifecycle rule.
         """
-        file = obstore.open_writer(self._store, split(path)[1], buffer_size=PART)
+        file = obstore.open_writer(
+            self._store, split(path)[1], buffer_size=PART, max_concurrency=UPLOADS
+        )
         yield cast(BinaryIO, _Writer(file, lambda error: self._failure(path, error)))
         try:
             file.close()

@@ -127,10 +127,10 @@ def _installed_azurite() -> Path:
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("Azurite needs node and npm, which are not installed")
     INSTALLED.parent.mkdir(parents=True, exist_ok=True)
-    with INSTALLED.with_suffix(".lock").open("w") as lock:
+    with INSTALLED.with_name(f"{AZURITE}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be installing it
         if not program.exists():
-            draft = INSTALLED.with_suffix(".partial")
+            draft = INSTALLED.with_name(f"{AZURITE}.partial")
             shutil.rmtree(draft, ignore_errors=True)
             options = ["--prefix", str(draft), "--no-audit", "--no-fund", "--ignore-scripts"]
             done = subprocess.run(

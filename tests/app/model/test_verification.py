@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 from app.model.store import Remote, StoreError
 from app.model.verification import Verification, VerificationError, places, require, sha256
 from app.settings import Settings
+from tests.app.clouds import Cloud
 from tests.app.conftest import IsolatedSettings, publish, serve, write_model
 from tests.app.waiting import wait_for
 from tests.conftest import S3
@@ -89,6 +90,18 @@ def test_a_version_signed_by_a_trusted_key_is_accepted(trusting: Settings, folde
     require(folder, trusting)
     # Kept in the cache: S3 is asked no more
     require(folder, trusting.model_copy(update={"aws_endpoint_url": "http://127.0.0.1:9"}))
+
+
+def test_a_signature_may_lie_on_another_cloud(
+    settings: Settings, cloud: Cloud, tmp_path: Path
+) -> None:
+    known = cloud.known_to(settings, tmp_path.name)
+    trusting = known.model_copy(update={"trusted_keys": (public(KEY),)})
+    folder = pulled(trusting, VERSION)
+    with pytest.raises(VerificationError, match="none by"):
+        require(folder, trusting)
+    sign(trusting)
+    require(folder, trusting)
 
 
 def test_one_trusted_key_of_several_is_enough(trusting: Settings, folder: Path) -> None:

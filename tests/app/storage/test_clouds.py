@@ -1,8 +1,9 @@
 """What Google's and Azure's storages say when they do not do as they are told."""
 
 import base64
+import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_refused_key_is_told_by_every_deed(settings: Settings, azure: Cloud) -
         with storage.create(path) as file:
             file.write(b"x" * size)
 
-    deeds = [
+    deeds: list[Callable[[], object]] = [
         lambda: storage.entry(path),
         lambda: storage.find(f"{azure.root}/*"),
         lambda: storage.is_folder(azure.root),
@@ -135,9 +136,7 @@ def test_without_the_package_it_is_named(
         storage_of(url, settings)
 
 
-def test_files_and_s3_need_no_such_package(tmp_path: Path, settings: Settings) -> None:
-    import subprocess
-
+def test_files_and_s3_need_no_such_package() -> None:
     script = (
         "import sys; from app.storage import storage_of; from app.model.store import Remote;"
         "from app.settings import Settings; settings = Settings(remote='s3://bucket');"

@@ -34,7 +34,10 @@ class Place:
         return [entry.path.removeprefix(f"{self.root}/") for entry in found]
 
 
-@pytest.fixture(params=["local", "s3", "azure", "google"])
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("azure", "google")]
+
+
+@pytest.fixture(params=["local", "s3", *OTHERS])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     settings = settings_in(tmp_path)
     root = str(tmp_path / "files")
@@ -87,6 +90,15 @@ def test_folders_and_patterns(place: Place) -> None:
     assert place.names("nothing") == []
     assert place.storage.is_folder(f"{place.root}/a")
     assert not place.storage.is_folder(f"{place.root}/a/1.csv")
+
+
+@pytest.mark.parametrize("name", ["day=1/a b.csv", "50%20.csv", "ä#1&+~.csv"])
+def test_names_are_taken_as_they_are(place: Place, name: str) -> None:
+    path = place.write(name)
+    assert place.names() == place.names(name) == [name]
+    assert place.read(name) == b"x"
+    place.storage.remove(path)
+    assert place.names() == []
 
 
 def test_reading_anywhere_in_a_file(place: Place) -> None:
