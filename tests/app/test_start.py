@@ -117,5 +117,6 @@ print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
         text=True,
         check=True,
     )
-    unwanted = {"boto3", "dvc", "mlflow", "onnx", "pandas", "pycaret", "sklearn", "stages"}
+    unwanted = {"boto3", "dvc", "mlflow", "obstore", "onnx"}
+    unwanted |= {"pandas", "pycaret", "sklearn", "stages"}
     assert unwanted & set(json.loads(run.stdout)) == set()
