@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from app.model.manifest import Task
 from lifecycle.proposals.column import Proposal
 
 TRAINING = 0.6  # of the minutes; the other stages take the rest
 MEGA = 1e6  # cells: rows x columns, once categories have columns of their own
 AUTO: dict[str, Any] = {"n_estimators": "auto", "learning_rate": 0.05}
+# Many small trees, each of which sees a part of the rows and columns
+SLOW: dict[str, Any] = {"n_estimators": "auto", "learning_rate": 0.03, "subsample": 0.8}
+SMALL = 50_000  # rows; more are worth larger trees
 
 
 @dataclass(frozen=True)
@@ -22,41 +24,61 @@ class Offer:
         kind: PyCaret's id, for regression and classification.
         own: its hyperparameters.
         seconds: of its folds and its fit, for each million cells, on two cores: an upper estimate.
-        most_rows: beyond which it takes too long, or its graph grows too large to be served.
+        most_rows: beyond which it takes too long, its graph grows too large to be served, or
+            another one is better.
+        fewest_rows: below which another one is better.
+        is_boosted: whether each class gets trees of its own, where there are more than two.
     """
 
     kind: tuple[str, str]
     own: dict[str, Any]
     seconds: float
     most_rows: float = np.inf
+    fewest_rows: float = 0
+    is_boosted: bool = False
 
-    def entry(self, task: Task) -> str | dict[str, Any]:
+    def entry(self, classes: int) -> str | dict[str, Any]:
         """As `train.models` has it."""
-        kind = self.kind[task == "classification"]
+        kind = self.kind[classes > 0]
         return {kind: dict(self.own)} if self.own else kind
 
 
+LIGHTGBM, XGBOOST, CATBOOST = ((one, one) for one in ("lightgbm", "xgboost", "catboost"))
 # By worth: what is nearly free, then what is mostly best, then what errs otherwise than these
 OFFERS = (
     Offer(("ridge", "lr"), {}, 1),
-    Offer(("lightgbm", "lightgbm"), AUTO, 10),
-    Offer(("lightgbm", "lightgbm"), {**AUTO, "extra_trees": True}, 10),
-    Offer(("catboost", "catboost"), AUTO, 50),
-    Offer(("et", "et"), {"n_estimators": 100, "min_samples_leaf": 2}, 30, most_rows=50_000),
-    Offer(("xgboost", "xgboost"), {**AUTO, "subsample": 0.8, "colsample_bytree": 0.7}, 25),
+    Offer(
+        LIGHTGBM,
+        {**SLOW, "subsample_freq": 1, "colsample_bytree": 0.5, "num_leaves": 15},
+        seconds=8,
+        most_rows=SMALL,
+        is_boosted=True,
+    ),
+    Offer(LIGHTGBM, AUTO, seconds=8, fewest_rows=SMALL, is_boosted=True),
+    Offer(LIGHTGBM, {**AUTO, "extra_trees": True}, seconds=8, is_boosted=True),
+    Offer(CATBOOST, AUTO, seconds=35, is_boosted=True),
+    Offer(XGBOOST, {**SLOW, "colsample_bytree": 0.5, "max_depth": 4}, seconds=14, is_boosted=True),
+    Offer(CATBOOST, {**AUTO, "depth": 4}, seconds=16, is_boosted=True),
+    Offer(("et", "et"), {"n_estimators": 100, "min_samples_leaf": 2}, 25, most_rows=SMALL),
+    Offer(
+        LIGHTGBM,
+        {"n_estimators": "auto", "learning_rate": 0.03, "num_leaves": 128, "min_child_samples": 3},
+        seconds=40,
+        is_boosted=True,
+    ),
     Offer(("svm", "knn"), {}, 30, most_rows=5_000),
 )
 
 
 def propose_candidates(
-    rows: int, columns: int, task: Task, folds: int, minutes: float
+    rows: int, columns: int, classes: int, folds: int, minutes: float
 ) -> Iterator[Proposal]:
     """`train.models` and the keys that say what becomes of them.
 
     Args:
         rows: of the table.
         columns: the estimators will see: numbers, and the values of each category.
-        task: regression or classification.
+        classes: of the target; 0 for a regression.
         folds: of the cross-validation.
         minutes: that a run of the pipeline may take on two cores.
     """
@@ -65,14 +87,17 @@ def propose_candidates(
     spent = 0.0
     for offer in OFFERS:
         seconds = 1 + offer.seconds * cells
-        if rows <= offer.most_rows and (spent + seconds <= budget or len(taken) < 2):
+        if offer.is_boosted:
+            seconds = (1 + seconds) * max(1, classes - 1)  # of two classes one needs no trees
+        fits = offer.fewest_rows < rows <= offer.most_rows
+        if fits and (spent + seconds <= budget or len(taken) < 2):
             taken.append(offer)
             spent += seconds
     reason = (
         f"{len(taken)} kinds that err differently, within {minutes:g} minutes for {rows} rows and "
         f"{columns} columns; boosters get as many trees as the folds ask for"
     )
-    yield Proposal("train.models", [offer.entry(task) for offer in taken], reason)
+    yield Proposal("train.models", [offer.entry(classes) for offer in taken], reason)
     yield Proposal("train.blend", "greedy", "members and weights by what the folds answered")
     yield Proposal("train.stack", 0, "a blend gains most of it and is quicker")
     reason = f"of {minutes:g} minutes for all stages; more than is likely to be needed"

@@ -38,13 +38,14 @@ def propose(frame: pd.DataFrame, target_name: str, minutes: float = MINUTES) -> 
     split = list(propose_split(candidates, target, task))
     split_column = next((column for column in candidates if column.name == split[1].value), None)
     features = [column for column in candidates if column is not split_column]
+    classes = target.distinct if task == "classification" else 0
     training = list(propose_training(split_column, target, task))
     folds = next(proposal.value for proposal in training if proposal.key == "train.folds")
     return [
         Proposal("base.task", task, reason),
         *aside,
         *split,
-        *propose_candidates(len(frame), encoded_columns(features), task, folds, minutes),
+        *propose_candidates(len(frame), encoded_columns(features), classes, folds, minutes),
         *training,
         propose_encoding(features),
     ]

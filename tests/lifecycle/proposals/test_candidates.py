@@ -2,25 +2,28 @@ from typing import Any
 
 import pytest
 
-from app.model.manifest import Task
 from lifecycle.proposals.candidates import propose_candidates
 
 
-def kinds(
-    rows: int, columns: int = 20, task: Task = "regression", minutes: float = 3.0
-) -> list[str]:
+def kinds(rows: int, columns: int = 20, classes: int = 0, minutes: float = 3.0) -> list[str]:
     """PyCaret's ids of the proposed candidates."""
-    models = proposed(rows, columns, task, minutes)["train.models"]
+    models = proposed(rows, columns, classes, minutes)["train.models"]
     return [one if isinstance(one, str) else next(iter(one)) for one in models]
 
 
-def proposed(rows: int, columns: int, task: Task, minutes: float) -> dict[str, Any]:
-    return {one.key: one.value for one in propose_candidates(rows, columns, task, 5, minutes)}
+def proposed(rows: int, columns: int, classes: int, minutes: float) -> dict[str, Any]:
+    return {one.key: one.value for one in propose_candidates(rows, columns, classes, 5, minutes)}
 
 
 def test_a_small_table_gets_all_kinds() -> None:
-    assert kinds(1000) == ["ridge", "lightgbm", "lightgbm", "catboost", "et", "xgboost", "svm"]
-    assert kinds(1000, task="classification")[::6] == ["lr", "knn"]
+    boosters = ["lightgbm", "lightgbm", "catboost", "xgboost", "catboost"]
+    assert kinds(1000) == ["ridge", *boosters, "et", "lightgbm", "svm"]
+    assert kinds(1000, classes=2) == ["lr", *boosters, "et", "lightgbm", "knn"]
+
+
+def test_no_booster_is_proposed_twice() -> None:
+    models = proposed(1000, 20, 0, 3.0)["train.models"]
+    assert len({str(one) for one in models}) == len(models)
 
 
 @pytest.mark.parametrize(
@@ -34,9 +37,21 @@ def test_a_large_table_gets_those_that_are_done_in_time(
     assert gone not in kinds(rows, minutes=minutes)
 
 
+def test_trees_for_each_of_many_classes_take_their_time() -> None:
+    assert len(kinds(20_000, classes=8)) < len(kinds(20_000, classes=2))
+
+
+def test_trees_are_larger_where_there_are_more_rows() -> None:
+    leaves = [
+        next(iter(proposed(rows, 20, 0, 3.0)["train.models"][1].values())).get("num_leaves")
+        for rows in (50_000, 50_001)
+    ]
+    assert leaves == [15, None]
+
+
 def test_more_minutes_are_used() -> None:
     assert len(kinds(100_000, minutes=30.0)) > len(kinds(100_000, minutes=3.0))
-    assert proposed(1000, 20, "regression", 10.0)["train.budget_minutes"] == 6.0
+    assert proposed(1000, 20, 0, 10.0)["train.budget_minutes"] == 6.0
 
 
 def test_the_largest_table_still_gets_a_linear_model_and_trees() -> None:
