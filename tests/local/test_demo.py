@@ -10,6 +10,7 @@ from tests.conftest import S3, free_ports
 from tests.project import create, houses
 
 
+@pytest.mark.long
 def test_the_demo_leads_from_a_table_to_served_predictions(tmp_path: Path) -> None:
     port, tracking = free_ports(S3_PORTS), f"http://127.0.0.1:{free_port()}"
     s3 = S3(f"http://127.0.0.1:{port}", "demo", "key", "secret")
