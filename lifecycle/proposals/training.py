@@ -11,6 +11,8 @@ RARE = 0.2  # a label with a smaller share makes the accuracy flatter
 MOST_CELLS = 20_000_000  # of one-hot columns: 160 MB in memory
 PYCARETS_OWN = 25  # PyCaret's default of max_encoding_ohe
 FOLDS = 5
+# PyCaret's word for a metric of the gate
+SORTS = {"accuracy": "Accuracy", "roc_auc": "AUC", "balanced_accuracy": "MCC"}
 HOLDOUT = 0.2  # of the rows
 
 
@@ -57,18 +59,22 @@ def propose_training(split: Column | None, target: Column, task: Task) -> Iterat
     if split is not None and split.distinct // 2 < FOLDS:
         folds, reason = max(2, split.distinct // 2), f"{split.name!r} has {split.distinct} values"
     yield Proposal("train.folds", folds, reason)
-    share = counts.min() / rows
     if task == "regression":
-        sort, metric, reason = "RMSE", "rmse", "in the target's unit, large errors count most"
-    elif share >= RARE:
-        sort, metric, reason = "Accuracy", "accuracy", "the labels are about as frequent"
+        reason = "in the target's unit, large errors count most"
+        yield Proposal("train.sort", "RMSE", reason)
+        yield Proposal("evaluate.gate.metric", "rmse", "the same, on the holdout")
     else:
-        rare = f"the rarest label has {share:.1%} of the rows: accuracy would flatter"
-        sort, metric, reason = "MCC", "balanced_accuracy", rare
-        if len(counts) == 2:
-            sort, metric = "AUC", "roc_auc"
-    yield Proposal("train.sort", sort, reason)
-    yield Proposal("evaluate.gate.metric", metric, "the same, on the holdout")
+        share = counts.min() / rows
+        metric, reason = "accuracy", "the labels are about as frequent"
+        if share < RARE:
+            metric = "roc_auc" if len(counts) == 2 else "balanced_accuracy"
+            reason = f"the rarest label has {share:.1%} of the rows: accuracy would flatter"
+        yield Proposal("evaluate.gate.metric", metric, reason)
+        if split is None:
+            sort, reason = "Log loss", "how sure of what is true; chance moves it least"
+        else:  # a fold by groups or time may lack a label, and the log loss with it
+            sort, reason = SORTS[metric], "the same, on the folds"
+        yield Proposal("train.sort", sort, reason)
     yield Proposal("evaluate.gate.limit", None, "unknown before the first run; set it then")
     other: dict[str, bool | None] = {"train.preprocess.transform_target": None}
     if task == "regression":
