@@ -1,7 +1,7 @@
 """Requests that ended: their lines in the log and their metrics, written many at once.
 
 By itself, each would cost a seventh of what a row's answer costs in all: between two answers the
-processor's caches forget the code that writes. A hundred in a row cost a tenth of that each.
+processor's caches forget the code that writes. A hundred in a row cost a fifth of that each.
 """
 
 import asyncio
