@@ -3,7 +3,7 @@
 import contextlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -12,8 +12,8 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore
 
-from app.storage import GOOGLE, Entry, fixed_folder
-from app.storage.objects import NO_BUCKET, NO_OBJECT, PIECE, READ, Reader, named, split
+from app.storage import GOOGLE, Entry
+from app.storage.objects import NO_BUCKET, NO_OBJECT, PIECE, ObjectStorage, split
 
 if TYPE_CHECKING:
     from obstore import WritableFile
@@ -51,7 +51,7 @@ def cloud_of(root: str, settings: "Settings") -> "Cloud":
         raise OSError(f"{root} cannot be used: {_reason(error)} Check {variables}.") from error
 
 
-class Cloud:
+class Cloud(ObjectStorage):
     """A bucket; see `app.storage.Objects`."""
 
     def __init__(
@@ -61,12 +61,6 @@ class Cloud:
         self._store = store
         self._variables = variables
         self.address = address
-
-    def find(self, path: str) -> Sequence[Entry]:
-        """List objects; see there."""
-        if (single := self.entry(path)) is not None:
-            return [single]
-        return named(path, self._below(fixed_folder(path)))
 
     def entry(self, path: str) -> Entry | None:
         """Look an object up."""
@@ -80,17 +74,6 @@ class Cloud:
         except BaseError as error:
             raise self._failure(path, error) from error
         return Entry(path, meta["size"], meta["last_modified"].timestamp())
-
-    def is_folder(self, path: str) -> bool:
-        """Whether objects have the path, with a slash, as the start of their keys."""
-        return next(self._below(path.rstrip("/") + "/"), None) is not None
-
-    def open(self, path: str) -> BinaryIO:
-        """Open an object; it is read in pieces, each asked for again where a request fails."""
-        entry = self.entry(path)
-        if entry is None:
-            raise FileNotFoundError(2, "There is no such object", path)
-        return io.BufferedReader(Reader(self, entry), READ)
 
     @contextlib.contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
@@ -145,7 +128,8 @@ class Cloud:
         except (BaseError, FileNotFoundError) as error:
             raise self._failure(path, error) from error
 
-    def _below(self, folder: str) -> Iterator[Entry]:
+    def below(self, folder: str) -> Iterator[Entry]:
+        """List objects; see there."""
         try:
             for page in obstore.list(self._store, split(folder)[1] or None):
                 for meta in page:

@@ -2,9 +2,10 @@
 
 import io
 import re
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import translate
-from typing import Any, Protocol
+from typing import Any, BinaryIO
 
 from app.storage import WILDCARDS, Entry, fixed_folder, is_hidden
 
@@ -36,17 +37,43 @@ def named(path: str, below: Iterable[Entry]) -> list[Entry]:
     return [one for one in entries if matches(one.path)]
 
 
-class Ranges(Protocol):
-    """Objects that are read in pieces."""
+class ObjectStorage(ABC):
+    """What is the same in every storage of objects; see `app.storage.Storage`."""
 
+    @abstractmethod
+    def entry(self, path: str) -> Entry | None:
+        """Look an object up."""
+
+    @abstractmethod
     def read(self, path: str, start: int, end: int) -> bytes:
         """Read a range of an object's bytes."""
+
+    @abstractmethod
+    def below(self, folder: str) -> Iterator[Entry]:
+        """List all objects whose path begins with a folder's, which ends with a slash."""
+
+    def find(self, path: str) -> Sequence[Entry]:
+        """List objects; see there."""
+        if (single := self.entry(path)) is not None:
+            return [single]
+        return named(path, self.below(fixed_folder(path)))
+
+    def is_folder(self, path: str) -> bool:
+        """Whether objects have the path, with a slash, as the start of their keys."""
+        return next(self.below(path.rstrip("/") + "/"), None) is not None
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an object; it is read in pieces, each asked for again where a request fails."""
+        entry = self.entry(path)
+        if entry is None:
+            raise FileNotFoundError(2, "There is no such object", path)
+        return io.BufferedReader(Reader(self, entry), READ)
 
 
 class Reader(io.RawIOBase):
     """An object as a file."""
 
-    def __init__(self, storage: Ranges, entry: Entry) -> None:
+    def __init__(self, storage: ObjectStorage, entry: Entry) -> None:
         self._storage = storage
         self._entry = entry
         self._position = 0

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -10,8 +10,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app.storage import Entry, fixed_folder
-from app.storage.objects import NO_BUCKET, NO_OBJECT, PIECE, READ, Reader, named, split
+from app.storage import Entry
+from app.storage.objects import NO_BUCKET, NO_OBJECT, PIECE, ObjectStorage, split
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -49,18 +49,12 @@ def s3_of(settings: "Settings") -> "S3":
     return S3(settings)
 
 
-class S3:
+class S3(ObjectStorage):
     """See `app.storage.Objects`."""
 
     def __init__(self, settings: "Settings") -> None:
         self._client = client(settings)
         self.address = settings.aws_endpoint_url or "Amazon S3"
-
-    def find(self, path: str) -> Sequence[Entry]:
-        """List objects; see there."""
-        if (single := self.entry(path)) is not None:
-            return [single]
-        return named(path, self._below(fixed_folder(path)))
 
     def entry(self, path: str) -> Entry | None:
         """Look an object up."""
@@ -76,17 +70,6 @@ class S3:
         except BotoCoreError as error:
             raise self._failure(path, error) from error
         return Entry(path, head["ContentLength"], head["LastModified"].timestamp())
-
-    def is_folder(self, path: str) -> bool:
-        """Whether objects have the path, with a slash, as the start of their keys."""
-        return next(self._below(path.rstrip("/") + "/"), None) is not None
-
-    def open(self, path: str) -> BinaryIO:
-        """Open an object; it is read in pieces, each asked for again where a request fails."""
-        entry = self.entry(path)
-        if entry is None:
-            raise FileNotFoundError(2, "There is no such object", path)
-        return io.BufferedReader(Reader(self, entry), READ)
 
     @contextlib.contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
@@ -154,7 +137,8 @@ class S3:
         except (BotoCoreError, ClientError) as error:
             raise self._failure(path, error) from error
 
-    def _below(self, folder: str) -> Iterator[Entry]:
+    def below(self, folder: str) -> Iterator[Entry]:
+        """List objects; see there."""
         bucket, prefix = split(folder)
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         try:
