@@ -104,13 +104,19 @@ def running_google(folder: Path) -> Iterator[Cloud]:
 
 def push(settings: Settings, files: Mapping[str, bytes]) -> str:
     """Push files to the settings' remote as DVC does; gives the version."""
+    remote = Remote(settings)
+    version, objects = as_pushed(files)
+    for name, content in objects.items():
+        remote.put(name, content)
+    return version
+
+
+def as_pushed(files: Mapping[str, bytes]) -> tuple[str, dict[str, bytes]]:
+    """The version that files are, and DVC's objects of it by their keys."""
     entries = [{"md5": md5(files[name]), "relpath": name} for name in sorted(files)]
     listing = json.dumps(entries, sort_keys=True).encode()
-    remote = Remote(settings)
-    for content in files.values():
-        remote.put(key(md5(content)), content)
-    remote.put(key(md5(listing)) + ".dir", listing)
-    return md5(listing)
+    objects = {key(md5(content)): content for content in files.values()}
+    return md5(listing), {**objects, key(md5(listing)) + ".dir": listing}
 
 
 def md5(content: bytes) -> str:

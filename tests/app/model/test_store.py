@@ -1,6 +1,5 @@
 """The model store against a real S3."""
 
-import hashlib
 import json
 import os
 import subprocess
@@ -16,14 +15,11 @@ from pydantic import SecretStr
 
 from app.model.store import LISTING, StoreError, fetch, locked_version
 from app.settings import Settings
+from tests.app.clouds import as_pushed, key, md5
 from tests.app.conftest import lock, write_model
 from tests.conftest import S3
 
 Push = Callable[[dict[str, bytes]], str]
-
-
-def md5(content: bytes) -> str:
-    return hashlib.md5(content).hexdigest()
 
 
 @pytest.fixture
@@ -61,23 +57,15 @@ def remote(s3: S3, settings: Settings, request: pytest.FixtureRequest) -> Settin
     )
 
 
-def key(digest: str) -> str:
-    return f"files/md5/{digest[:2]}/{digest[2:]}"
-
-
 @pytest.fixture
 def push(bucket: Callable[[str, bytes | None], None]) -> Push:
     """Push files as DVC does; gives the version."""
 
     def push_files(files: dict[str, bytes]) -> str:
-        entries = [
-            {"md5": md5(content), "relpath": name} for name, content in sorted(files.items())
-        ]
-        listing = json.dumps(entries, sort_keys=True).encode()
-        for content in files.values():
-            bucket(key(md5(content)), content)
-        bucket(key(md5(listing)) + ".dir", listing)
-        return md5(listing)
+        version, objects = as_pushed(files)
+        for name, content in objects.items():
+            bucket(name, content)
+        return version
 
     return push_files
 
