@@ -11,7 +11,6 @@ from lifecycle.proposals.column import Proposal
 TRAINING = 0.6  # of the minutes; the other stages take the rest
 MEGA = 1e6  # cells: rows x columns, once categories have columns of their own
 AUTO: dict[str, Any] = {"n_estimators": "auto", "learning_rate": 0.05}
-# Many small trees, each of which sees a part of the rows and columns
 SLOW: dict[str, Any] = {"n_estimators": "auto", "learning_rate": 0.03, "subsample": 0.8}
 SMALL = 50_000  # rows; more are worth larger trees
 
@@ -21,7 +20,7 @@ class Offer:
     """A candidate, and what it takes.
 
     Attributes:
-        kind: PyCaret's id, for regression and classification.
+        kind: its id, for regression and classification; None where it is not for that.
         own: its hyperparameters.
         seconds: of its folds and its fit, for each million cells, on two cores: an upper estimate.
         most_rows: beyond which it takes too long, its graph grows too large to be served, or
@@ -30,31 +29,28 @@ class Offer:
         is_boosted: whether each class gets trees of its own, where there are more than two.
     """
 
-    kind: tuple[str, str]
+    kind: tuple[str | None, str | None]
     own: dict[str, Any]
     seconds: float
     most_rows: float = np.inf
     fewest_rows: float = 0
     is_boosted: bool = False
 
-    def entry(self, classes: int) -> str | dict[str, Any]:
+    def entry(self, classes: int) -> str | dict[str, Any] | None:
         """As `train.models` has it."""
         kind = self.kind[classes > 0]
-        return {kind: dict(self.own)} if self.own else kind
+        return {kind: dict(self.own)} if kind and self.own else kind
 
 
+# Many small trees, each of which sees a part of the rows and columns
+SMALL_TREES = {**SLOW, "subsample_freq": 1, "colsample_bytree": 0.5, "num_leaves": 15}
 LIGHTGBM, XGBOOST, CATBOOST = ((one, one) for one in ("lightgbm", "xgboost", "catboost"))
 # By worth: what is nearly free, then what is mostly best, then what errs otherwise than these
 OFFERS = (
     Offer(("ridge", "lr"), {}, 1),
-    Offer(
-        LIGHTGBM,
-        {**SLOW, "subsample_freq": 1, "colsample_bytree": 0.5, "num_leaves": 15},
-        seconds=8,
-        most_rows=SMALL,
-        is_boosted=True,
-    ),
+    Offer(LIGHTGBM, SMALL_TREES, seconds=8, most_rows=SMALL, is_boosted=True),
     Offer(LIGHTGBM, AUTO, seconds=8, fewest_rows=SMALL, is_boosted=True),
+    Offer(("linear_lightgbm", None), SMALL_TREES, seconds=8, is_boosted=True),
     Offer(LIGHTGBM, {**AUTO, "extra_trees": True}, seconds=8, is_boosted=True),
     Offer(CATBOOST, AUTO, seconds=35, is_boosted=True),
     Offer(XGBOOST, {**SLOW, "colsample_bytree": 0.5, "max_depth": 4}, seconds=14, is_boosted=True),
@@ -89,7 +85,7 @@ def propose_candidates(
         seconds = 1 + offer.seconds * cells
         if offer.is_boosted:
             seconds = (1 + seconds) * max(1, classes - 1)  # of two classes one needs no trees
-        fits = offer.fewest_rows < rows <= offer.most_rows
+        fits = offer.entry(classes) and offer.fewest_rows < rows <= offer.most_rows
         if fits and (spent + seconds <= budget or len(taken) < 2):
             taken.append(offer)
             spent += seconds

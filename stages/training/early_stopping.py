@@ -37,8 +37,9 @@ def check(name: str, estimator: Any) -> None:
 
 
 def library(estimator: Any) -> str:
-    """The package of an estimator's class."""
-    return type(estimator).__module__.split(".")[0]
+    """The package of an estimator's class, or of the first base of it that stops early."""
+    packages = [kind.__module__.split(".")[0] for kind in type(estimator).__mro__]
+    return next((one for one in packages if one in FITS), packages[0])
 
 
 def fit(

@@ -14,6 +14,7 @@ from app.model.manifest import Task
 from stages.params import Train
 from stages.schema import Schema, encode_target, model_frame
 from stages.training import early_stopping, repairs
+from stages.training.estimators import linear_lightgbm
 from stages.training.folds import folds
 from stages.training.leaderboard import hyperparameters
 
@@ -44,7 +45,7 @@ def start(
     gc.freeze()  # PyCaret looks for garbage at each step: 0.2 s if among all that was imported
     experiment = make[schema.task]()
     rows = table(train, schema)
-    with repairs.missing_steps(experiment, rows):
+    with repairs.exact_numbers(), repairs.missing_steps(experiment, rows):
         experiment.setup(
             data=rows,
             test_data=table(test, schema),
@@ -73,6 +74,8 @@ def start(
     }
     if schema.task == "classification":
         add_proper_scores(experiment)
+    else:
+        linear_lightgbm.add_to(experiment)
     repairs.score_in_float64(experiment)
     if schema.task == "classification":
         repairs.score_only_what_is_defined(experiment)

@@ -1,5 +1,6 @@
 """What a fault did: the rows of the table, and the load under which it is made."""
 
+import itertools
 import math
 import threading
 import time
@@ -65,33 +66,40 @@ class Request:
     Attributes:
         begun: when.
         sent: when the last byte of its body was sent; infinite where it was not.
+        ended: when.
         outcome: what came of it.
     """
 
     begun: float
     sent: float
+    ended: float
     outcome: Outcome
 
 
 @dataclass
 class Load:
-    """Clients that ask without a pause, until told to stop.
+    """Clients that ask until told to stop.
 
     Attributes:
         url: the server's.
         answers: the right answer of each version.
         rows: sent as a file of so many rows where there are more than one.
-        clients: how many ask at once.
+        clients: how many ask at once, at most.
+        rate: requests that come in a second, of all clients together, however long the answers
+            take; without it, a client asks again as soon as it has its answer.
     """
 
     url: str
     answers: Mapping[str, float]
     rows: int = 1
     clients: int = 4
+    rate: float = math.inf
     requests: list[Request] = field(default_factory=list)
 
     def __enter__(self) -> "Load":
         self._ended = threading.Event()
+        self._begun = time.monotonic()
+        self._numbers = itertools.count()  # one step of it is atomic
         self._threads = [threading.Thread(target=self._ask) for _ in range(self.clients)]
         for thread in self._threads:
             thread.start()
@@ -116,7 +124,7 @@ class Load:
         if self.rows > 1:
             lines = ["carat weight,cut,certified,sold", *["1.5,Good,true,2020-01-01"] * self.rows]
             path, content = "/predict", {"files": {"file": ("rows.csv", "\n".join(lines))}}
-        while not self._ended.is_set():
+        while not self._ended.wait(self._pause()):
             begun, sent = time.monotonic(), math.inf
 
             def note(event: str, _: object) -> None:
@@ -133,7 +141,12 @@ class Load:
                 time.sleep(0.01)
             except httpx.TransportError:
                 outcome = "lost"
-            self.requests.append(Request(begun, sent, outcome))
+            self.requests.append(Request(begun, sent, time.monotonic(), outcome))
+
+    def _pause(self) -> float:
+        """Seconds until the next request is to come."""
+        comes = self._begun + next(self._numbers) / self.rate
+        return max(0.0, comes - time.monotonic())
 
     def _judge(self, reply: httpx.Response) -> Outcome:
         if reply.status_code in (413, 503):

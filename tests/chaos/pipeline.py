@@ -1,13 +1,24 @@
-"""SIGKILL at random moments of `dvc repro`: the next run ends as if nothing had happened."""
+"""Faults of `dvc repro`: kills, altered inputs, an MLflow that comes and goes.
+
+Whatever happened, the next run ends with the same bytes.
+"""
 
 import os
 import random
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+from mlflow.tracking import MlflowClient
+
+from local.processes import free_port, stop, wait
+from local.services import start_mlflow
 from tests.chaos.counts import Count, Fault
+from tests.chaos.store import flipped
 from tests.conftest import S3
 from tests.project import create, houses
 
@@ -17,28 +28,138 @@ NO_S3 = S3("http://127.0.0.1:9")
 def killed_repro(tries: int, folder: Path) -> Count:
     """Kill all stages and DVC, run again, compare dvc.lock and the report."""
     generator = random.Random(0)
-    project = create(folder, NO_S3, f"sqlite:///{folder / 'mlflow.db'}", "chaos", houses())
-    begun = time.monotonic()
-    project.run("dvc", "repro")
-    seconds = time.monotonic() - begun
-    made = [project.root / name for name in ("dvc.lock", "reports/metrics.json")]
-    reference = [file.read_bytes() for file in made]
-    count = Count(note=f"one run takes {seconds:.0f} s")
+    made = Made(folder, f"sqlite:///{folder / 'mlflow.db'}")
+    count = Count(note=f"one run takes {made.seconds:.0f} s")
     for _ in range(tries):
-        with subprocess.Popen(
-            ["dvc", "repro", "--force"],
-            cwd=project.root,
-            env=project.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as process:
-            time.sleep(generator.uniform(0, 0.6 * seconds))  # the first run took longest
+        with made.force() as process:
+            time.sleep(generator.uniform(0, made.seconds))
             os.killpg(process.pid, signal.SIGKILL)
-        done = project.run("dvc", "repro", check=False)
-        same = [file.read_bytes() for file in made if file.exists()] == reference
-        count.add(lost=done.returncode != 0, wrong=done.returncode == 0 and not same)
+        done = made.project.run("dvc", "repro", check=False)
+        count.add(lost=done.returncode != 0, wrong=done.returncode == 0 and not made.is_same())
     return count
 
 
-FAULTS = (Fault("SIGKILL of `dvc repro` at a random moment", killed_repro, 0, 15),)
+def gone_mlflow(tries: int, folder: Path) -> Count:
+    """MLflow is down from the start, or dies: the same bytes, and what is missing is said."""
+    generator = random.Random(0)
+    port, whole = free_port(), 0
+    uri = f"http://127.0.0.1:{port}"
+    made = Made(folder / "project", uri)  # nothing listens yet
+    count = Count()
+    for number in range(tries):
+        begun = time.time()
+        service = start_mlflow(folder, port, str(folder / "artifacts"), {})
+        try:
+            wait(service, f"{uri}/health")
+            with made.force() as process:
+                time.sleep(generator.uniform(0, 1.2 * made.seconds) if number else 0)
+                for one in service.processes():
+                    one.kill()
+                code = process.wait()
+        finally:
+            stop(service)
+        said = b"NOT LOGGED" in made.output.read_bytes()
+        complete = is_complete(folder / "mlflow.db", begun)
+        whole += complete
+        count.add(lost=code != 0 or said == complete, wrong=not made.is_same())
+    count.note = f"{whole} runs were logged whole before it died"
+    return count
+
+
+def is_complete(database: Path, since: float) -> bool:
+    """Whether MLflow holds a run since then to which every stage wrote."""
+    client = MlflowClient(f"sqlite:///{database}")
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    return any(
+        run.info.status == "FINISHED"
+        and run.info.start_time >= 1000 * since
+        and {"evaluate", "deploy"} <= {*run.data.tags.get("stages", "").split()}
+        for run in client.search_runs(experiments)
+    )
+
+
+def altered_input(tries: int, folder: Path) -> Count:
+    """One bit of what a stage reads is another, which DVC does not see: it names the path."""
+    generator = random.Random(0)
+    made = Made(folder, f"sqlite:///{folder / 'mlflow.db'}")
+    lock = yaml.safe_load((made.project.root / "dvc.lock").read_text())
+    outputs = {out["path"] for stage in lock["stages"].values() for out in stage.get("outs", [])}
+    inputs = [
+        (stage, dep["path"], file)
+        for stage, entry in lock["stages"].items()
+        for dep in entry["deps"]
+        if dep["path"] in outputs | {"data"}
+        for file in files_below(made.project.root / dep["path"])
+    ]
+    count = Count()
+    for _ in range(tries):
+        stage, path, file = generator.choice(inputs)
+        content, status = file.read_bytes(), file.stat()
+        file.chmod(0o644)
+        write_at(file, flipped(content, generator), status)
+        done = made.project.run("dvc", "repro", "--force", "--single-item", stage, check=False)
+        named = f"{stage}: {path} has md5" in done.stderr
+        write_at(file, content, status)
+        made.project.run("git", "checkout", "--quiet", "dvc.lock", "data.dvc")
+        count.add(lost=int(not named), wrong=int(done.returncode == 0))
+    return count
+
+
+def files_below(path: Path) -> list[Path]:
+    """The file itself, or all below a folder, in order."""
+    return [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+
+
+def write_at(file: Path, content: bytes, status: os.stat_result) -> None:
+    """Write a file that keeps the times of before."""
+    file.write_bytes(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+class Made:
+    """A project whose pipeline has run once.
+
+    Attributes:
+        project: its work tree.
+        seconds: that the second of two runs took.
+        output: where the runs of `force` write.
+    """
+
+    def __init__(self, folder: Path, tracking: str) -> None:
+        folder.mkdir(exist_ok=True)
+        self.project = create(folder / "tree", NO_S3, tracking, "chaos", houses())
+        self.output = folder / "output"
+        self.project.run("dvc", "repro")
+        self._files = [self.project.root / name for name in ("dvc.lock", "reports/metrics.json")]
+        self._bytes = [file.read_bytes() for file in self._files]
+        self.project.commit("Made")
+        begun = time.monotonic()
+        self.project.run("dvc", "repro", "--force")
+        self.seconds = time.monotonic() - begun
+
+    def is_same(self) -> bool:
+        """Whether dvc.lock and the report are those of the first run."""
+        return [one.read_bytes() for one in self._files if one.exists()] == self._bytes
+
+    @contextmanager
+    def force(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run everything again, in a group of processes of its own."""
+        with (
+            self.output.open("wb") as output,
+            subprocess.Popen(
+                ["dvc", "repro", "--force"],
+                cwd=self.project.root,
+                env=self.project.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            ) as process,
+        ):
+            yield process
+
+
+FAULTS = (
+    Fault("one bit of a stage's input", altered_input, 0, 40),
+    Fault("MLflow dies during `dvc repro`", gone_mlflow, 0, 6),
+    Fault("SIGKILL of `dvc repro` at a random moment", killed_repro, 0, 30),
+)

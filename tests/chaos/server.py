@@ -1,5 +1,7 @@
 """Faults of a running server: load, signals, clients that do not behave, reloads."""
 
+import http.client
+import json
 import os
 import resource
 import signal
@@ -9,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import httpx
 
@@ -19,6 +22,7 @@ from tests.app.waiting import wait_for
 from tests.chaos.counts import Count, Fault, Load, is_right
 
 MOST_RESIDENT = 160_000_000
+BODY = json.dumps({"records": [EXAMPLE]})
 wait_long = partial(wait_for, seconds=300)
 
 
@@ -77,13 +81,20 @@ def versions_under_load(tries: int, folder: Path) -> Count:
     count = Count()
     with started(server_folder, "app", settings={"SERVE_WATCH_SECONDS": "0.1"}) as server:
         with Load(str(server.client.base_url), answers) as load:
+            memory = 0
             for number in range(tries):
+                if number == tries // 4:  # all that is made once is there
+                    memory = resident(server)
                 before = load.count("lost"), load.count("wrong")
                 _change(server.client, lock_file, (first, second)[number % 2])
                 count.add(
                     lost=load.count("lost") - before[0], wrong=load.count("wrong") - before[1]
                 )
-        count.note = f"{len(load.requests):,} requests, {resident(server) / 1e6:.0f} MB at the end"
+        grown = (resident(server) - memory) / (tries - tries // 4)
+        count.note = (
+            f"{len(load.requests):,} requests, {resident(server) / 1e6:.0f} MB at the end, "
+            f"{grown / 1e3:.1f} kB more for each version"
+        )
     return count
 
 
@@ -150,13 +161,47 @@ def overload(tries: int, folder: Path) -> Count:
     return count
 
 
+def arrivals(tries: int, folder: Path) -> Count:
+    """Files that come at 0.5, 1 and 1.5 times the rate at which the server answers them."""
+    server_folder = folder_with_model(folder)
+    load = partial(Load, answers={version(server_folder): regression_answer(EXAMPLE)}, rows=20_000)
+    count = Count()
+    notes = []
+    with started(server_folder, "app", settings={"SERVE_MAX_CONCURRENT": "4"}) as server:
+        url = str(server.client.base_url)
+        with load(url) as closed:
+            wait_long(partial(has_come_to, closed, max(20, tries // 6)))
+        begun, ended = closed.requests[0].ended, closed.requests[-1].ended
+        saturation = (len(closed.requests) - 1) / (ended - begun)
+        for share in (0.5, 1.0, 1.5):
+            with load(url, clients=100, rate=share * saturation) as open_:
+                wait_long(partial(has_come_to, open_, tries // 3))
+                alive = server.client.get("/live", timeout=30).status_code == 200
+            count.tries += len(open_.requests)
+            count.lost += open_.count("lost") + (not alive)
+            count.wrong += open_.count("wrong")
+            seconds = [one.ended - one.begun for one in open_.requests if one.outcome == "right"]
+            refused = open_.count("refused") / len(open_.requests)
+            notes.append(f"{share:g}: {refused:.0%} refused, half within {median(seconds):.2f} s")
+    count.survived = count.tries - count.lost - count.wrong
+    count.note = "; ".join(notes)
+    return count
+
+
+def has_come_to(load: Load, requests: int) -> bool:
+    """Whether so many requests have ended."""
+    return len(load.requests) >= requests
+
+
 def many_requests(tries: int, folder: Path) -> Count:
     """The memory of a worker stays small."""
     with started(folder_with_model(folder), "app") as server:
-        for _ in range(min(tries, 1_000)):  # until all that is made once is there
-            is_right(server.client)
-        before = resident(server)
-        wrong = sum(not is_right(server.client) for _ in range(tries))
+        address = server.client.base_url
+        with closing(http.client.HTTPConnection(address.host, address.port)) as connection:
+            for _ in range(min(tries, 10_000)):  # until all that is made once is there
+                is_right_over(connection)
+            before = resident(server)
+            wrong = sum(not is_right_over(connection) for _ in range(tries))
         after = resident(server)
     grown = (after - before) / max(1, tries)
     return Count(
@@ -165,6 +210,16 @@ def many_requests(tries: int, folder: Path) -> Count:
         wrong=wrong + (after > MOST_RESIDENT),
         note=f"{after / 1e6:.0f} MB at the end, {grown:.1f} bytes more for each request",
     )
+
+
+def is_right_over(connection: http.client.HTTPConnection) -> bool:
+    """Whether one row is answered as it must be; `is_right` by a client a tenth as costly."""
+    connection.request("POST", "/predict/records", BODY, {"Content-Type": "application/json"})
+    reply = connection.getresponse()
+    content = reply.read()
+    if reply.status != 200:
+        return False
+    return bool(json.loads(content)["predictions"] == [regression_answer(EXAMPLE)])
 
 
 def version(folder: Path) -> str:
@@ -178,6 +233,11 @@ def served(client: httpx.Client) -> str:
     return str(client.get("/model").json()["version"])
 
 
+def serves(server: Running, version: str) -> bool:
+    """Whether a version is in service."""
+    return served(server.client) == version
+
+
 def resident(server: Running) -> int:
     """Bytes that a server has in memory."""
     pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
@@ -188,8 +248,9 @@ FAULTS = (
     Fault("SIGTERM while files are answered", sigterm_under_load, 1, 10),
     Fault("SIGKILL of one of two workers", killed_worker, 0, 10),
     Fault("another version under load", versions_under_load, 6, 200),
-    Fault("idle connections", idle_connections, 200, 5_000),
+    Fault("idle connections", idle_connections, 200, 10_000),
     Fault("half headers, half bodies, no reading", slow_clients, 9, 150),
     Fault("three times as many files as places", overload, 30, 300),
-    Fault("one request after the other", many_requests, 300, 50_000),
+    Fault("files at 0.5, 1 and 1.5 times the rate that saturates", arrivals, 60, 900),
+    Fault("one request after the other", many_requests, 300, 1_000_000),
 )

@@ -4,6 +4,7 @@ import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -18,10 +19,13 @@ from local.s3 import S3_PORTS, create_bucket, start_s3
 from tests.app.conftest import lock, publish, serve, settings_in, write_model
 from tests.app.hanging import DRIPS, DRIPS_IN_HEAD, HANGS, HANGS_IN_BODY, HEAD, s3_that
 from tests.app.hanging import Fault as S3Fault
+from tests.app.processes import folder_with_model, started
 from tests.chaos.counts import Count, Fault, is_right
+from tests.chaos.server import serves, wait_long
 from tests.conftest import BUCKET, KEY, S3, SECRET, free_ports
 
 EMPTY = b"\r\nContent-Length: 0\r\n\r\n"
+SKEWED = b"<Error><Code>RequestTimeTooSkewed</Code><Message>Your clock is wrong</Message></Error>"
 BROKEN = {
     "hangs": HANGS,
     "hangs in a body": HANGS_IN_BODY,
@@ -30,6 +34,11 @@ BROKEN = {
     "answers 500": S3Fault(head=b"HTTP/1.1 500 Internal Server Error" + EMPTY, ends=True),
     "answers 503": S3Fault(head=b"HTTP/1.1 503 Slow Down" + EMPTY, ends=True),
     "answers 403": S3Fault(head=b"HTTP/1.1 403 Forbidden" + EMPTY, ends=True),
+    "calls the clock wrong": S3Fault(
+        head=b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(SKEWED), SKEWED),
+        ends=True,
+    ),
     "is cut off": S3Fault(head=HEAD + b"x" * 1_000, ends=True),
     "closes at once": S3Fault(ends=True),
     "is no S3": S3Fault(head=b"hello\r\n", ends=True),
@@ -123,6 +132,41 @@ def flipped_byte_in_s3(tries: int, folder: Path) -> Count:
     return count
 
 
+def two_servers(tries: int, folder: Path) -> Count:
+    """Two servers with one cache pull the same version at the same moment."""
+    count = Count()
+    with own_s3(folder / "other") as (settings, client):
+        machine = folder_with_model(folder / "machine")
+        cache, lock_file = machine / "cache", machine / "dvc.lock"
+        shifts = {}
+        for shift in (0.0, 1.0):
+            name = publish(write_model(folder / f"model{shift}", shift=shift), cache, lock_file)
+            push(cache / name, client)
+            shifts[name] = shift
+        both = {
+            "SERVE_REMOTE": settings.remote,
+            "AWS_ENDPOINT_URL": str(settings.aws_endpoint_url),
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "SERVE_WATCH_SECONDS": "0.1",
+        }
+        with (
+            started(machine, "app", settings=both) as one,
+            started(machine, "app", settings=both) as other,
+        ):
+            for number in range(tries):
+                name = [*shifts][number % 2]
+                shutil.rmtree(cache / name, ignore_errors=True)
+                lock(name, lock_file)
+                for server in (one, other):
+                    wait_long(partial(serves, server, name))
+                right = [is_right(server.client, shifts[name]) for server in (one, other)]
+                whole = cached(name, settings.model_copy(update={"model_cache": cache}))
+                left = [*cache.glob(".[0-9a-f]*")]
+                count.add(lost=right.count(False), wrong=(whole is None) + len(left))
+    return count
+
+
 def killed_s3(tries: int, folder: Path) -> Count:
     """What S3 has taken is there after a SIGKILL and a new start."""
     port = free_ports(S3_PORTS)
@@ -210,5 +254,6 @@ FAULTS = (
     Fault("one bit of a cached model", flipped_byte_in_the_cache, 50, 2_000),
     Fault("a foreign graph under a manifest", foreign_graph, 3, 50),
     Fault("one bit of a model in S3", flipped_byte_in_s3, 5, 200),
+    Fault("two servers pull into one cache", two_servers, 4, 100),
     Fault("SIGKILL of S3", killed_s3, 0, 10),
 )

@@ -35,6 +35,11 @@ def _lightgbm(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
     return Scores(np.zeros(1), tuple(boosters.lightgbm_trees(model, part)))
 
 
+def _linear_lightgbm(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
+    trend = _linear(graph, matrix, model.linear_, part)
+    return total([trend, _lightgbm(graph, matrix, model, part)])
+
+
 def _xgboost(graph: Graph, matrix: Matrix, model: Any, part: str) -> Scores:
     learner = boosters.xgboost_model(model)
     objective = learner["objective"]["name"]
@@ -201,6 +206,7 @@ REGRESSORS: dict[str, Writer] = {
     "KNeighborsRegressor": _neighbours,
     "KernelRidge": _kernel_ridge,
     "LGBMRegressor": _lightgbm,
+    "LinearLGBMRegressor": _linear_lightgbm,
     "LinearModel": _linear,
     "MLPRegressor": _network,
     "RANSACRegressor": _wrapped,
