@@ -50,7 +50,8 @@ def exact_numbers() -> Iterator[None]:
     from pycaret.utils.generic import df_shrink_dtypes
 
     def shrink(frame: pd.DataFrame) -> pd.DataFrame:
-        return df_shrink_dtypes(frame, skip=list(frame.select_dtypes("float")))
+        shrunk: pd.DataFrame = df_shrink_dtypes(frame, skip=list(frame.select_dtypes("float")))
+        return shrunk
 
     with patch("pycaret.internal.preprocess.preprocessor.df_shrink_dtypes", shrink):
         yield
@@ -194,9 +195,9 @@ def plain_grid(experiment: Any, name: str) -> Mapping[str, list[Any]]:
 
     Args:
         experiment: PyCaret's experiment, set up.
-        name: of the estimator, as PyCaret's `models` lists it.
+        name: of the estimator, as in `train.models`.
     """
-    grid = experiment.models(internal=True).loc[name, "Tune Grid"]
+    grid = experiment._all_models_internal[name].tune_grid
     return {
         parameter: [value.item() if isinstance(value, np.generic) else value for value in values]
         for parameter, values in grid.items()

@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 KIND = "linear_lightgbm"
 
 
-class LinearLGBMRegressor(LGBMRegressor):  # type: ignore[misc]  # LightGBM has no types
+class LinearLGBMRegressor(LGBMRegressor):
     """Its hyperparameters are LightGBM's.
 
     Attributes:
