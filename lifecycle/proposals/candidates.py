@@ -26,6 +26,7 @@ class Offer:
         most_rows: beyond which it takes too long, its graph grows too large to be served, or
             another one is better.
         fewest_rows: below which another one is better.
+        follows_trends: whether it goes on with what grows over time.
         is_boosted: whether each class gets trees of its own, where there are more than two.
     """
 
@@ -34,6 +35,7 @@ class Offer:
     seconds: float
     most_rows: float = np.inf
     fewest_rows: float = 0
+    follows_trends: bool = False
     is_boosted: bool = False
 
     def entry(self, classes: int) -> str | dict[str, Any] | None:
@@ -47,10 +49,10 @@ SMALL_TREES = {**SLOW, "subsample_freq": 1, "colsample_bytree": 0.5, "num_leaves
 LIGHTGBM, XGBOOST, CATBOOST = ((one, one) for one in ("lightgbm", "xgboost", "catboost"))
 # By worth: what is nearly free, then what is mostly best, then what errs otherwise than these
 OFFERS = (
-    Offer(("ridge", "lr"), {}, 1),
+    Offer(("ridge", "lr"), {}, 1, follows_trends=True),
     Offer(LIGHTGBM, SMALL_TREES, seconds=8, most_rows=SMALL, is_boosted=True),
     Offer(LIGHTGBM, AUTO, seconds=8, fewest_rows=SMALL, is_boosted=True),
-    Offer(("linear_lightgbm", None), SMALL_TREES, seconds=8, is_boosted=True),
+    Offer(("linear_lightgbm", None), SMALL_TREES, 8, follows_trends=True, is_boosted=True),
     Offer(LIGHTGBM, {**AUTO, "extra_trees": True}, seconds=8, is_boosted=True),
     Offer(CATBOOST, AUTO, seconds=35, is_boosted=True),
     Offer(XGBOOST, {**SLOW, "colsample_bytree": 0.5, "max_depth": 4}, seconds=14, is_boosted=True),
@@ -67,7 +69,7 @@ OFFERS = (
 
 
 def propose_candidates(
-    rows: int, columns: int, classes: int, folds: int, minutes: float
+    rows: int, columns: int, classes: int, folds: int, minutes: float, *, by_time: bool = False
 ) -> Iterator[Proposal]:
     """`train.models` and the keys that say what becomes of them.
 
@@ -77,11 +79,12 @@ def propose_candidates(
         classes: of the target; 0 for a regression.
         folds: of the cross-validation.
         minutes: that a run of the pipeline may take on two cores.
+        by_time: whether the newest rows are the holdout: what follows trends is then tried first.
     """
     budget, cells = 60 * minutes * TRAINING, rows * columns / MEGA * folds / 5
     taken: list[Offer] = []
     spent = 0.0
-    for offer in OFFERS:
+    for offer in sorted(OFFERS, key=lambda one: by_time and not one.follows_trends):
         seconds = 1 + offer.seconds * cells
         if offer.is_boosted:
             seconds = (1 + seconds) * max(1, classes - 1)  # of two classes one needs no trees

@@ -45,7 +45,14 @@ def propose(frame: pd.DataFrame, target_name: str, minutes: float = MINUTES) -> 
         Proposal("base.task", task, reason),
         *aside,
         *split,
-        *propose_candidates(len(frame), encoded_columns(features), classes, folds, minutes),
+        *propose_candidates(
+            len(frame),
+            encoded_columns(features),
+            classes,
+            folds,
+            minutes,
+            by_time=split[0].value == "time",
+        ),
         *training,
         propose_encoding(features),
     ]

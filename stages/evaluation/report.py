@@ -18,6 +18,7 @@ from stages.evaluation.slices import row_errors, worst_slices
 from stages.params import Gate
 from stages.schema import Schema, encode_target, model_frame
 
+STRETCHES = 50  # of a holdout by time
 SAMPLE = 1000  # rows drawn from the holdout for scatter plots and for permutation importance
 
 Report = tuple[dict[str, Any], dict[str, pd.DataFrame]]
@@ -52,16 +53,15 @@ def holdout_report(
     X, y = model_frame(test, schema), encode_target(test, schema)
     actual = y.to_numpy()
     predicted, probabilities = predictions(pipeline, X)
-    units = drawn_units(test, schema)
     report: dict[str, Any] = {"model": score(schema.task, actual, predicted, probabilities)}
     refuse_unmeasured(report["model"], gate.metric)
     others = {}
     for name, baseline in baselines(schema.task, seed).items():
         baseline.fit(model_frame(train, schema), encode_target(train, schema))
         others[name] = Outcome(actual, *predictions(baseline, X))
-    report |= comparison(
-        schema.task, Outcome(actual, predicted, probabilities), others, gate, units, seed
-    )
+    model = Outcome(actual, predicted, probabilities)
+    units = drawn_units(test, schema)
+    report |= comparison(schema.task, model, others, gate, units, seed)
     report["rows"] = {"train": len(train), "holdout": len(test)}
     sample = np.sort(np.random.default_rng(seed).permutation(len(test))[:SAMPLE])
     tables = {
@@ -75,7 +75,7 @@ def holdout_report(
         report["worst_slice"] |= {key: float(worst[key]) for key in ("ratio", "rows")}
     intervals = learn(of_folds(folds, train, schema), schema.task)
     if intervals is not None:
-        answers = Answers(actual, predicted, probabilities, units)
+        answers = Answers(actual, predicted, probabilities, group_numbers(test, schema))
         report["prediction_interval"] = measure(intervals, answers)
         report["prediction_interval"]["calibration_rows"] = len(folds)
     if schema.task == "regression":
@@ -142,6 +142,17 @@ def comparison(
 
 
 def drawn_units(test: pd.DataFrame, schema: Schema) -> np.ndarray:
+    """The number, from 0, of what is drawn with each row: its group, its stretch of time, itself.
+
+    Rows near in time err alike, so whole stretches are drawn, as Künsch (1989) does for series.
+    """
+    if schema.strategy == "time":  # the holdout is in its order
+        count = len(test)
+        return np.arange(count) * min(STRETCHES, count) // count
+    return group_numbers(test, schema)
+
+
+def group_numbers(test: pd.DataFrame, schema: Schema) -> np.ndarray:
     """The number, from 0, of each row's group; of the row itself where there are none."""
     if schema.strategy == "group":
         return pd.factorize(test[schema.split_column], use_na_sentinel=False)[0]

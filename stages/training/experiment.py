@@ -152,8 +152,8 @@ class Candidate:
     """An entry of `train.models`.
 
     Attributes:
-        name: on the leaderboard: PyCaret's id, and a number where there are several.
-        kind: PyCaret's id.
+        name: on the leaderboard: the id, and a number where there are several.
+        kind: PyCaret's id, or that of an estimator of our own.
         estimator: with its hyperparameters.
         own: those of `train.models`.
     """
@@ -174,7 +174,7 @@ def candidates(
     """What PyCaret is to compare.
 
     Raises:
-        ValueError: PyCaret has no such estimator, or the estimator no such hyperparameter.
+        ValueError: there is no such estimator, or the estimator no such hyperparameter.
     """
     library, known = experiment._all_models_internal, sorted(experiment._all_models)
     if models == "all":

@@ -85,7 +85,8 @@ def test_every_declared_module_is_imported(stage: str) -> None:
     used = {
         dep for dep in code if any(ROOT / dep in (module, *module.parents) for module in modules)
     }
-    assert code - used <= {"app/requirements.txt"}
+    # What a pickled pipeline imports when it is opened is imported by no line of code
+    assert code - used <= {"app/requirements.txt", "stages/training/estimators"}
 
 
 @pytest.mark.parametrize("stage", PIPELINE)

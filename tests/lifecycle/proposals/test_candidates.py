@@ -16,8 +16,10 @@ def proposed(rows: int, columns: int, classes: int, minutes: float) -> dict[str,
 
 
 def test_a_small_table_gets_all_kinds() -> None:
-    boosters = ["lightgbm", "lightgbm", "catboost", "xgboost", "catboost"]
-    assert kinds(1000) == ["ridge", *boosters, "et", "lightgbm", "svm"]
+    boosters = ["lightgbm", "catboost", "xgboost", "catboost"]
+    numbers = ["ridge", "lightgbm", "linear_lightgbm", *boosters]
+    assert kinds(1000) == [*numbers, "et", "lightgbm", "svm"]
+    boosters = ["lightgbm", *boosters]
     assert kinds(1000, classes=2) == ["lr", *boosters, "et", "lightgbm", "knn"]
 
 
@@ -52,6 +54,17 @@ def test_trees_are_larger_where_there_are_more_rows() -> None:
 def test_more_minutes_are_used() -> None:
     assert len(kinds(100_000, minutes=30.0)) > len(kinds(100_000, minutes=3.0))
     assert proposed(1000, 20, 0, 10.0)["train.budget_minutes"] == 6.0
+
+
+def test_what_follows_trends_comes_first_where_the_newest_rows_are_the_holdout() -> None:
+    (models, *_) = propose_candidates(10_000_000, 20, 0, 5, 3.0, by_time=True)
+    assert models.value[0] == "ridge"
+    assert next(iter(models.value[1])) == "linear_lightgbm"
+    (labels, *_) = propose_candidates(10_000_000, 20, 2, 5, 3.0, by_time=True)
+    assert [next(iter(one)) if isinstance(one, dict) else one for one in labels.value] == [
+        "lr",
+        "lightgbm",
+    ]
 
 
 def test_the_largest_table_still_gets_a_linear_model_and_trees() -> None:

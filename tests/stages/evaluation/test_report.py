@@ -160,3 +160,11 @@ def test_groups_are_drawn_whole() -> None:
     _, test = rows()
     assert drawn_units(test, schema(strategy="group")).tolist() == (np.arange(120) // 6).tolist()
     assert drawn_units(test, schema()).tolist() == list(range(120))
+
+
+def test_rows_near_in_time_are_drawn_together() -> None:
+    _, test = rows()
+    drawn = drawn_units(test, schema(strategy="time"))
+    assert (np.diff(drawn) >= 0).all()
+    assert set(np.bincount(drawn)) == {2, 3}
+    assert drawn_units(test[:9], schema(strategy="time")).tolist() == list(range(9))

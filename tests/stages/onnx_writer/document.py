@@ -21,7 +21,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "conversion.md"
 SAME = "Same bits on another processor"
 HEADERS = {
     "Preprocessing": ("Option of PyCaret's `setup`", "Largest relative error", SAME),
-    "Estimators": ("PyCaret's id", *CLASSES, SAME),
+    "Estimators": ("Id in `train.models`", *CLASSES, SAME),
     "Ensembles": ("How it is made", *CLASSES, SAME),
 }
 NOT_TRIED = "-"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from app.model.manifest import Feature, Task
-from stages.schema import Schema
+from stages.schema import Schema, model_frame
 from stages.training.experiment import finalize, start
 from stages.training.threads import one_thread
 from tests.conftest import params_with
@@ -109,6 +109,26 @@ def test_a_category_may_have_no_value_in_a_fold_and_any_name() -> None:
         )
         experiment.create_model("ridge", verbose=False)
     assert np.isfinite(experiment.pull().loc["Mean", "RMSE"])
+
+
+def test_a_missing_number_is_the_same_in_training_and_later() -> None:
+    numbers = np.random.default_rng(0).normal(100.1, 7.7, size=(90, 2))
+    rows = pd.DataFrame(numbers, columns=["n", "y"])
+    rows.loc[::4, "n"] = np.nan
+    schema = Schema(
+        task="regression",
+        target="y",
+        features=(Feature(name="n", kind="number"),),
+        strategy="random",
+        data_md5="0.dir",
+    )
+    params = params_with({"train.folds": 2, "train.preprocess.normalize": "zscore"}).train
+    with one_thread():
+        experiment = start(rows[:80], rows[80:], schema, params, seed=1, logger=None)
+    trained_on = experiment.X_train_transformed["n"]
+    later = experiment.pipeline.transform(model_frame(rows[:80], schema))["n"]
+    np.testing.assert_array_equal(trained_on.to_numpy(), later.to_numpy())
+    np.testing.assert_array_equal(experiment.y_train.to_numpy(), rows["y"][:80].to_numpy())
 
 
 def test_dates_are_features_however_many_are_missing() -> None:

@@ -289,7 +289,7 @@ def test_the_same_seed_gives_the_same_predictions() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"models": ["lightgbn"]}, r"train.models: PyCaret has no 'lightgbn'"),
+        ({"models": ["lightgbn"]}, r"train.models: there is no 'lightgbn'"),
         ({"models": [{"dt": {"dept": 2}}]}, "train.models: dt: .*'dept'"),
         ({"sort": "rmse"}, "train.sort: PyCaret has no 'rmse'. It has .*'RMSE'"),
     ],
