@@ -11,6 +11,8 @@ from stages.preparation.doubts import names_things, words
 from stages.preparation.table import typed
 
 PROSE_WORDS = 4
+FEW_ROWS = 5  # of a value, where there are more than so many of them
+MANY_VALUES = 1000
 PROSE = re.compile(r"comment|description|note|remark|text")
 ROW_NAME = re.compile(r"(?:^|[^a-z])(id|index|key|nr|number|row|unnamed|uuid)(?:[^a-z]|$)")
 
@@ -51,6 +53,18 @@ class Column:
             return False
         is_counter = bool((self.values.diff().iloc[1:] == 1).all())
         return is_counter or self.says_row
+
+    @property
+    def has_rare_values(self) -> bool:
+        """Whether its texts have so few rows each that a model learns the rows by heart.
+
+        Many values are told by the mean of the target over their rows. Of three rows that is a
+        third the row's own target, which no later row knows.
+        """
+        if self.kind != "category":
+            return False
+        rows_each = len(self.values) / max(1, self.distinct)
+        return rows_each < 2 or (rows_each < FEW_ROWS and self.distinct > MANY_VALUES)
 
     @property
     def names_things(self) -> bool:

@@ -99,7 +99,7 @@ def set_aside(columns: list[Column], target: Column, task: Task) -> tuple[list[P
             continue
         elif column.is_prose:
             drop[column.name] = f"holds sentences ({column.distinct} different ones)"
-        elif column.kind == "category" and len(column.values) / 2 < column.distinct:
+        elif column.has_rare_values:
             drop[column.name] = f"has {column.distinct} values in {len(column.values)} rows"
     name = next((column.name for column in row_names if column.name not in drop), None)
     reason = "names a row: each has a value of its own" if name else "no column names a row"

@@ -120,6 +120,15 @@ def test_a_column_that_does_not_help_is_dropped(
     assert reason in drop.reason
 
 
+def test_many_values_of_three_rows_each_are_dropped() -> None:
+    frame = pd.DataFrame({"y": [str(i * 37 % 3001 / 7) for i in range(3_300)]})
+    frame["case"] = [f"case{i // 3}" for i in range(3_300)]
+    frame["town"] = [f"town{i // 33}" for i in range(3_300)]
+    drop = next(one for one in propose(frame, "y") if one.key == "prepare.drop")
+    assert drop.value == ["case"]
+    assert "1100 values in 3300 rows" in drop.reason
+
+
 def test_a_multiple_of_a_numeric_target_is_dropped(frame: pd.DataFrame) -> None:
     frame["price"] = [str(i * 1.5 + 0.25) for i in range(ROWS)]
     frame["cents"] = [str(float(price) * 100) for price in frame["price"]]
