@@ -53,7 +53,13 @@ def first_try(
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         print(f"$ {' '.join(command)}", file=sys.stderr, flush=True)
         done = subprocess.run(  # noqa: S603 - our own command line
-            command, cwd=clone, env=environment, text=True, stdout=subprocess.PIPE, check=False
+            command,
+            cwd=clone,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
         sys.stderr.write(done.stdout)
         return done
@@ -84,7 +90,11 @@ def first_try(
     }
     figures = {"error": 1 - value if higher_is_better(metric) else value, "seconds": seconds}
     if repro.returncode:
-        return Try(figures, repro.stdout.strip().splitlines()[-1], task)
+        lines = repro.stdout.splitlines()
+        reason = next(
+            (one for one in lines if f"{metric} " in one and "baseline" in one), lines[-1]
+        )
+        return Try(figures, reason.strip(), task)
     return Try(figures | speeds(Workspace(clone), clone / "prepared" / "test.parquet"), None, task)
 
 

@@ -36,8 +36,15 @@ def autogluon(preset: str) -> Callable[..., Any]:
         from autogluon.tabular import TabularPredictor
 
         metric = AUTOGLUON.get(task["metric"], task["metric"])
+        kind = task["task"]  # else whole numbers are taken for labels
+        if kind == "classification":
+            kind = "multiclass" if task["second"] is None else "binary"
         predictor = TabularPredictor(
-            task["target"], eval_metric=metric, path=str(folder), verbosity=0
+            task["target"],
+            problem_type=kind,
+            eval_metric=metric,
+            path=str(folder),
+            verbosity=0,
         )
         predictor.fit(train, presets=preset, time_limit=task["seconds"], num_cpus=task["cores"])
         predictor.persist()
