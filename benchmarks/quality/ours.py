@@ -91,9 +91,7 @@ def first_try(
     figures = {"error": 1 - value if higher_is_better(metric) else value, "seconds": seconds}
     if repro.returncode:
         lines = repro.stdout.splitlines()
-        reason = next(
-            (one for one in lines if f"{metric} " in one and "baseline" in one), lines[-1]
-        )
+        reason = next((one for one in lines if one.startswith(f"  {metric} ")), lines[-1])
         return Try(figures, reason.strip(), task)
     return Try(figures | speeds(Workspace(clone), clone / "prepared" / "test.parquet"), None, task)
 

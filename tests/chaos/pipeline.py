@@ -100,7 +100,8 @@ def altered_input(tries: int, folder: Path) -> Count:
         done = made.project.run("dvc", "repro", "--force", "--single-item", stage, check=False)
         named = f"{stage}: {path} has md5" in done.stderr
         write_at(file, content, status)
-        made.project.run("git", "checkout", "--quiet", "dvc.lock", "data.dvc")
+        made.project.run("git", "checkout", "--quiet", ".")
+        made.project.run("dvc", "checkout", "--quiet", "--force")  # DVC removed the stage's outputs
         count.add(lost=int(not named), wrong=int(done.returncode == 0))
     return count
 
