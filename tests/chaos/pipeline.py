@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -45,6 +46,7 @@ def gone_mlflow(tries: int, folder: Path) -> Count:
     port, whole = free_port(), 0
     uri = f"http://127.0.0.1:{port}"
     made = Made(folder / "project", uri)  # nothing listens yet
+    longest = 1.2 * made.seconds
     count = Count()
     for number in range(tries):
         begun = time.time()
@@ -52,7 +54,7 @@ def gone_mlflow(tries: int, folder: Path) -> Count:
         try:
             wait(service, f"{uri}/health")
             with made.force() as process:
-                time.sleep(generator.uniform(0, 1.2 * made.seconds) if number else 0)
+                time.sleep(generator.uniform(0, longest) if number else 0)
                 for one in service.processes():
                     one.kill()
                 code = process.wait()
@@ -122,7 +124,6 @@ class Made:
 
     Attributes:
         project: its work tree.
-        seconds: that the second of two runs took.
         output: where the runs of `force` write.
     """
 
@@ -134,9 +135,13 @@ class Made:
         self._files = [self.project.root / name for name in ("dvc.lock", "reports/metrics.json")]
         self._bytes = [file.read_bytes() for file in self._files]
         self.project.commit("Made")
+
+    @cached_property
+    def seconds(self) -> float:
+        """That a second run takes; the first also waits for what is made once."""
         begun = time.monotonic()
         self.project.run("dvc", "repro", "--force")
-        self.seconds = time.monotonic() - begun
+        return time.monotonic() - begun
 
     def is_same(self) -> bool:
         """Whether dvc.lock and the report are those of the first run."""

@@ -16,6 +16,7 @@ from app.operations import pull
 from app.settings import Settings
 from local.processes import stop, wait
 from local.s3 import S3_PORTS, create_bucket, start_s3
+from tests.app import clouds
 from tests.app.conftest import lock, publish, serve, settings_in, write_model
 from tests.app.hanging import DRIPS, DRIPS_IN_HEAD, HANGS, HANGS_IN_BODY, HEAD, s3_that
 from tests.app.hanging import Fault as S3Fault
@@ -144,10 +145,8 @@ def two_servers(tries: int, folder: Path) -> Count:
             push(cache / name, client)
             shifts[name] = shift
         both = {
+            **S3(str(settings.aws_endpoint_url)).environment(),
             "SERVE_REMOTE": settings.remote,
-            "AWS_ENDPOINT_URL": str(settings.aws_endpoint_url),
-            "AWS_ACCESS_KEY_ID": KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET,
             "SERVE_WATCH_SECONDS": "0.1",
         }
         with (
@@ -228,17 +227,13 @@ def client_of(at: S3) -> "boto3.client":
 
 def push(place: Path, client: "boto3.client") -> dict[str, bytes]:
     """Put a version where DVC would; what lies under which key."""
-    import hashlib
-
     keys = {}
     for file in place.iterdir():
         content = file.read_bytes()
-        digest, suffix = hashlib.md5(content).hexdigest(), ""
-        if file.name == ".dir":
-            suffix = ".dir"
-        keys[f"dvc/files/md5/{digest[:2]}/{digest[2:]}{suffix}"] = content
-    for key, content in keys.items():
-        client.put_object(Bucket=BUCKET, Key=key, Body=content)
+        suffix = ".dir" if file.name == ".dir" else ""
+        keys[f"dvc/{clouds.key(clouds.md5(content))}{suffix}"] = content
+    for name, content in keys.items():
+        client.put_object(Bucket=BUCKET, Key=name, Body=content)
     return keys
 
 
