@@ -78,7 +78,7 @@ def read(data: Bytes, interface: Interface, limits: Limits) -> tuple[pa.Table, l
     ignored = _check_header(header, interface, limits.max_columns)
     quotes = sum(data.count(b'"', start, start + SLICE) for start in range(0, len(data), SLICE))
     if quotes % 2:
-        check_quotes(data)
+        check_quotes(data, limits)
     quoted = quotes > 0
     types = {
         feature.name: pa.float64() if feature.kind == "number" else TEXT

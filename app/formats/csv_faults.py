@@ -4,7 +4,7 @@ import codecs
 import contextlib
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,22 +12,36 @@ from pyarrow import csv as arrow_csv
 
 from app.errors import MAX_ERRORS, Problem, quote
 from app.formats.registry import Bytes
+from app.settings import Limits
 
 LONGEST_ROW = 1024**2  # bytes; Arrow reads none that are longer
 
 
-def check_quotes(data: Bytes) -> None:
+def check_quotes(data: Bytes, limits: Limits) -> None:
     """Look for a quoted cell that never ends; it would take the rows after it into itself.
 
     Raises:
-        Problem: there is one; names its line.
+        Problem: there is one; names its line. Or a row is too long, or there are too many.
     """
     csv.field_size_limit(LONGEST_ROW)
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogateescape", newline="")
-    reader = csv.reader(text, strict=True)
+    size = 0  # of the row so far
+
+    def lines() -> Iterator[str]:
+        """Give no line that the reader would work on for seconds, while no other thread can."""
+        nonlocal size
+        while line := text.readline(LONGEST_ROW + 1):
+            size += len(line)
+            if size > LONGEST_ROW:
+                raise _too_long()
+            yield line
+
+    reader = csv.reader(lines(), strict=True)
     try:
-        for _ in reader:
-            pass
+        for number, _ in enumerate(reader):
+            size = 0
+            if number:  # the header is none
+                limits.check_rows(number)
     except csv.Error as error:
         raise Problem(
             "invalid-csv", f"Line {reader.line_num}: the quotes are wrong: {error}."
@@ -51,8 +65,12 @@ def explain(data: Bytes, error: pa.ArrowInvalid, columns: Sequence[str], quoted:
         first = errors[0]
         return Problem("invalid-csv", f"Row {first['row']} {first['detail']}.", errors=errors)
     if "straddling" in str(error):
-        return Problem("invalid-csv", "A row is longer than 1 MiB, or a quote is never closed.")
+        return _too_long()
     return Problem("invalid-csv", f"The file cannot be read as CSV: {quote(str(error), 200)}.")
+
+
+def _too_long() -> Problem:
+    return Problem("invalid-csv", "A row is longer than 1 MiB, or a quote is never closed.")
 
 
 def not_utf8(place: str) -> Problem:

@@ -15,7 +15,7 @@ from app.formats.registry import Bytes
 
 MAGIC = b"PAR1"
 MAX_FOOTER = 8 * 1024**2  # bytes; once it is read, it is many times as large
-MOST_PARTS = 500_000  # structures and entries of lists, in the footer
+MOST_PARTS = 500_000  # structures and entries of lists: in the footer, in all headers of pages
 MOST_PAGES = 100_000  # of the columns that are read; writers make them about 1 MB
 DEEPEST = 12  # parts within parts
 
@@ -64,14 +64,18 @@ def sizes(data: Bytes, names: Collection[str]) -> Sizes:
 
 def _sizes(data: Bytes, footer: dict[int, Any], names: Collection[bytes]) -> Sizes:
     groups = footer.get(GROUPS, [])
-    unpacked = longest = count = 0
+    unpacked = longest = count = packed = 0
+    headers = _Reader(memoryview(data))
     for group in groups:
         for column in group.get(COLUMNS, []):
             metadata = column.get(METADATA, {})
             path = metadata.get(PATH, [])
             if path[:1] and path[0] not in names and b".".join(path) not in names:
                 continue
-            for page in _pages(data, metadata):
+            packed += metadata.get(SIZE, 0)
+            if packed > len(data):  # else the same bytes could be read thousands of times
+                raise PageError("its columns lie over one another")
+            for page in _pages(headers, metadata):
                 count += 1
                 if count > MOST_PAGES:
                     raise PageError(f"it has more than {MOST_PAGES} pages")
@@ -88,22 +92,21 @@ def _footer(data: Bytes) -> dict[int, Any]:
         raise PageError("it is cut off, or does not end as such files do")
     if length > MAX_FOOTER:
         raise PageError(f"its footer takes {length} bytes, more than {MAX_FOOTER}")
-    return _Reader(memoryview(data), len(data) - 8 - length).read()
+    return _Reader(memoryview(data)).read(len(data) - 8 - length, len(data))
 
 
-def _pages(data: Bytes, metadata: dict[int, Any]) -> Iterator[dict[int, Any]]:
+def _pages(headers: "_Reader", metadata: dict[int, Any]) -> Iterator[dict[int, Any]]:
     """Read the headers of a column's pages."""
     start, dictionary = metadata.get(DATA_OFFSET, -1), metadata.get(DICTIONARY_OFFSET, 0)
     if 0 < dictionary < start:
         start = dictionary
     end = start + metadata.get(SIZE, -1)
-    if not 0 <= start <= end <= len(data):
+    if not 0 <= start <= end <= headers.size:
         raise PageError("a column lies outside of it")
     while start < end:
-        reader = _Reader(memoryview(data)[:end], start)
-        page = reader.read()
+        page = headers.read(start, end)
         packed, unpacked = page.get(PACKED, -1), page.get(UNPACKED, -1)
-        start = reader.position + packed
+        start = headers.position + packed
         if packed < 0 or unpacked < 0 or start > end:
             raise PageError("the header of a page says what cannot be")
         yield page
@@ -118,20 +121,28 @@ def _repeats(page: dict[int, Any]) -> int:
 
 
 class _Reader:
-    """Reads a structure of Thrift's compact protocol: its fields by their numbers."""
+    """Reads structures of Thrift's compact protocol: their fields by their numbers.
 
-    def __init__(self, data: memoryview, position: int) -> None:
-        self._data = data
+    Attributes:
+        size: of the file, bytes.
+        position: the end of what was read last.
+    """
+
+    def __init__(self, file: memoryview) -> None:
+        self._file = self._data = file
         self._left = MOST_PARTS
-        self.position = position
+        self.size = len(file)
+        self.position = 0
 
-    def read(self) -> dict[int, Any]:
-        """Read the structure.
+    def read(self, start: int, end: int) -> dict[int, Any]:
+        """Read a structure that lies there.
 
         Raises:
-            PageError: it is too large.
+            PageError: it is too large, with all that were read before.
             IndexError: there is none.
         """
+        self._data = self._file[:end]
+        self.position = start
         return self._structure(0)
 
     def _structure(self, depth: int) -> dict[int, Any]:
@@ -147,7 +158,7 @@ class _Reader:
     def _count(self, parts: int, depth: int) -> None:
         self._left -= parts
         if depth > DEEPEST or self._left < 0:
-            raise PageError("its footer or a page's header has too many parts")
+            raise PageError("its footer or its pages' headers have too many parts")
 
     def _byte(self) -> int:
         self.position += 1

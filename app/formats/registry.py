@@ -178,7 +178,8 @@ def check_names(names: Sequence[str], interface: Interface, max_columns: int) ->
             f"These columns are missing: {_first_few(missing)}. The table has {_first_few(names)}.",
             errors=[{"column": name, "detail": "is missing"} for name in missing],
         )
-    return [name for name in names if name not in set(expected)]
+    read = set(expected)
+    return [name for name in names if name not in read]
 
 
 def refuse_repeated(names: Sequence[str]) -> None:

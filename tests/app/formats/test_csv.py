@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.errors import Problem
+from app.formats.csv_faults import LONGEST_ROW, check_quotes
+from app.settings import Limits
 from tests.app.conftest import CUT, EXAMPLE, regression_answer
 
 NAMES = "carat weight,cut,certified,sold"
@@ -125,6 +128,7 @@ FAULTS: list[tuple[bytes, int, str, list[dict[str, Any]]]] = [
         ],
     ),
     (HEADER + b'1,"never closed,true,\n' + GOOD, 422, "quotes are wrong", []),
+    (HEADER + b"\n" * 5_001 + b'1,"x', 413, "at most 5000", []),
     (HEADER + b"1," + b"x" * 2 * 1024**2 + b",1,\n", 413, "larger than", []),
     (b",".join(b"c%d" % i for i in range(10_000)) + b"\n", 422, "10000 columns", []),
     (HEADER + GOOD * 5_001, 413, "5001 rows", []),
@@ -148,6 +152,14 @@ def test_fault_is_named(
     assert problem["status"] == status
     if errors:
         assert problem["errors"] == errors
+
+
+@pytest.mark.parametrize("cell", [b",", b'"\n",'])
+def test_endless_row_is_refused_before_other_threads_wait_for_it(cell: bytes) -> None:
+    """Python's reader takes a row in one go: 60 MB of commas stopped all others for 2 s."""
+    row = cell * (LONGEST_ROW // len(cell) + 1) + b'"'
+    with pytest.raises(Problem, match="longer than 1 MiB"):
+        check_quotes(HEADER + row, Limits())
 
 
 def test_short_row_that_speaks_of_utf8_is_a_short_row(client: httpx.Client) -> None:

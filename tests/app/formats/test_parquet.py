@@ -17,7 +17,7 @@ from pyarrow import parquet
 from app.errors import Problem
 from app.formats import csv as csv_format
 from app.formats.parquet import as_csv, pack, read
-from app.formats.parquet_pages import sizes
+from app.formats.parquet_pages import PageError, sizes
 from app.model.manifest import Manifest
 from app.model.model import Extras, Model
 from app.settings import Limits, Settings
@@ -231,6 +231,52 @@ def test_footer_that_is_a_trap_is_refused_unread(
     model = Model.load(write_model(settings.model_cache / "other"))
     with pytest.raises(Problem, match=message):
         pack(content, model, settings.limits)
+
+
+def columns_over_one_page(columns: int, page: bytes, pages: int = 1) -> bytes:
+    """A file of one row whose columns, all of one name, lie over the same pages of no content."""
+    size = zigzag(len(page) * pages)
+    metadata = b"\x39\x18\x03cut" + b"\x46" + size + b"\x26" + zigzag(4) + b"\0"
+    group = b"\x19\xfc" + varint(columns) + (b"\x3c" + metadata + b"\0") * columns + b"\0"
+    footer = b"\x36\x02\x19\x1c" + group + b"\0"
+    return b"PAR1" + page * pages + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def page_with(unknown: bytes) -> bytes:
+    """The header of an empty page, with a field that nobody reads."""
+    return b"\x15\0\x15\0\x15\0" + unknown + b"\0"
+
+
+def varint(number: int) -> bytes:
+    low, rest = number & 127, number >> 7
+    return bytes([low | 128]) + varint(rest) if rest else bytes([low])
+
+
+def zigzag(number: int) -> bytes:
+    return varint(2 * number)
+
+
+MANY_PARTS = b"\x69\xf2" + varint(300_000) + b"\1" * 300_000
+LONG_TEXT = b"\x68" + varint(300_000) + b"x" * 300_000
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (columns_over_one_page(2, page_with(LONG_TEXT)), "lie over one another"),
+        (columns_over_one_page(2, page_with(MANY_PARTS)), "lie over one another"),
+        (columns_over_one_page(1, page_with(MANY_PARTS), 2), "too many parts"),
+    ],
+)
+def test_headers_of_pages_are_not_read_again_and_again(content: bytes, message: str) -> None:
+    """A file of 400 kB kept a thread busy for hours."""
+    with pytest.raises(PageError, match=message):
+        sizes(content, ["cut"])
+
+
+def test_pages_without_content_are_read() -> None:
+    told = sizes(columns_over_one_page(1, page_with(LONG_TEXT), 3), ["cut"])
+    assert (told.rows, told.unpacked) == (1, 0)
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
