@@ -57,8 +57,7 @@ def explain(data: Bytes, error: pa.ArrowInvalid, columns: Sequence[str], quoted:
         columns: the names that it was to read.
         quoted: whether the file has quotes.
     """
-    # What Arrow says of a row of wrong length ends in the row itself.
-    if "invalid UTF8" in str(error) and not str(error).startswith("CSV parse error"):
+    if not _is_utf8(data):  # first: Arrow prints a traceback for each such row that it names
         return not_utf8(f"line {_undecodable_line(data)}")
     errors = _rows_of_wrong_length(data, columns, quoted) if "Expected" in str(error) else []
     if errors:
@@ -105,6 +104,17 @@ def _rows_of_wrong_length(
             ),
         )
     return errors
+
+
+def _is_utf8(data: Bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), LONGEST_ROW):
+            decoder.decode(memoryview(data)[start : start + LONGEST_ROW])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _undecodable_line(data: Bytes) -> int:

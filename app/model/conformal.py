@@ -48,7 +48,7 @@ def level_of(intervals: Intervals | None, coverage: float) -> Level:
             return level
     known = ", ".join(f"{level.coverage:g}" for level in intervals.levels)
     raise Problem(
-        "no-intervals", f"This model gives no interval of {coverage:g}; it has those of {known}."
+        "no-intervals", f"This model gives no interval of {coverage}; it has those of {known}."
     )
 
 

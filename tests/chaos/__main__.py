@@ -1,25 +1,30 @@
 """Make every fault many times, and print what came of it.
 
-$ python -m tests.chaos                  # all groups: server store fuzz pipeline
+$ python -m tests.chaos                  # all groups: pipeline server store fuzz
 $ python -m tests.chaos server fuzz
 $ python -m tests.chaos --part 0.1       # a tenth of the tries
+$ python -m tests.chaos --jobs 1         # one fault at a time; else as many as there are cores
 
 Exit status 1 where anything was lost or wrong.
 """
 
 import argparse
+import multiprocessing
+import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from tests.chaos import fuzz, pipeline, server, store
+from tests.chaos import fuzz, guided, pipeline, server, store
+from tests.chaos.counts import Count, Fault
 
-GROUPS = {
+GROUPS = {  # the longest first
+    "pipeline": pipeline.FAULTS,
     "server": server.FAULTS,
     "store": store.FAULTS,
-    "fuzz": fuzz.FAULTS,
-    "pipeline": pipeline.FAULTS,
+    "fuzz": (*fuzz.FAULTS, *guided.FAULTS),
 }
 
 
@@ -28,26 +33,35 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m tests.chaos", description=__doc__.splitlines()[0])
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     parser.add_argument("--part", type=float, default=1.0, help="of the tries")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="faults at a time")
     command = parser.parse_args()
     if unknown := set(command.groups) - set(GROUPS):
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    faults = [fault for group in command.groups or GROUPS for fault in GROUPS[group]]
     print("| fault | tries | survived | lost | wrong | | seconds |")
     print("|---|---|---|---|---|---|---|", flush=True)
     failed = False
-    for group in command.groups or GROUPS:
-        for fault in GROUPS[group]:
-            tries = max(1, round(command.part * fault.many))
-            with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-                begun = time.monotonic()
-                count = fault.make(tries, Path(folder))
-                seconds = time.monotonic() - begun
+    # Processes of their own: some faults change what holds for a whole process.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(command.jobs, context, max_tasks_per_child=1) as pool:
+        runs = {pool.submit(make, fault, command.part): fault for fault in faults}
+        for run in as_completed(runs):
+            count, seconds = run.result()
             print(
-                f"| {fault.name} | {count.tries:,} | {count.survived:,} | {count.lost} "
+                f"| {runs[run].name} | {count.tries:,} | {count.survived:,} | {count.lost} "
                 f"| {count.wrong} | {count.note} | {seconds:.0f} |",
                 flush=True,
             )
             failed |= bool(count.lost or count.wrong)
     sys.exit(failed)
+
+
+def make(fault: Fault, part: float) -> tuple[Count, float]:
+    """Make a fault so many times, in a folder of its own; what came of it, and in how long."""
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        count = fault.make(max(1, round(part * fault.many)), Path(folder))
+    return count, time.monotonic() - begun
 
 
 if __name__ == "__main__":

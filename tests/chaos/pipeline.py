@@ -165,7 +165,7 @@ class Made:
 
 
 FAULTS = (
-    Fault("one bit of a stage's input", altered_input, 0, 40),
-    Fault("MLflow dies during `dvc repro`", gone_mlflow, 0, 6),
     Fault("SIGKILL of `dvc repro` at a random moment", killed_repro, 0, 30),
+    Fault("MLflow dies during `dvc repro`", gone_mlflow, 0, 6),
+    Fault("one bit of a stage's input", altered_input, 0, 40),
 )

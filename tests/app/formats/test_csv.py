@@ -154,6 +154,14 @@ def test_fault_is_named(
         assert problem["errors"] == errors
 
 
+def test_short_row_that_is_not_utf8_writes_nothing_to_the_log(
+    client: httpx.Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    problem = post(client, HEADER + GOOD + b"\xb2,2\n" * 3).json()
+    assert problem["detail"].startswith("The file is not UTF-8: see line 3.")
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("cell", [b",", b'"\n",'])
 def test_endless_row_is_refused_before_other_threads_wait_for_it(cell: bytes) -> None:
     """Python's reader takes a row in one go: 60 MB of commas stopped all others for 2 s."""
