@@ -1,5 +1,6 @@
 """Real services for the tests, on ports and in folders of their own."""
 
+import os
 import random
 import socket
 from collections.abc import Iterator
@@ -14,9 +15,13 @@ import yaml
 from local.processes import free_port, stop, wait
 from local.s3 import S3_PORTS, create_bucket, start_s3
 from local.services import start_mlflow
+from stages.arithmetic import CAP
 from stages.params import Params, validate
 
 ROOT = Path(__file__).parents[1]
+
+# Before a test loads a library that counts to it: the tests run at the same time
+os.environ.setdefault("GOMP_SPINCOUNT", CAP["GOMP_SPINCOUNT"])
 
 KEY, SECRET, BUCKET = "test-key", "test-secret", "tests"
 

@@ -28,6 +28,7 @@ class Offer:
         fewest_rows: below which another one is better.
         follows_trends: whether it goes on with what grows over time.
         is_boosted: whether each class gets trees of its own, where there are more than two.
+        bundles: whether it takes the columns of a category's values together, as LightGBM does.
     """
 
     kind: tuple[str | None, str | None]
@@ -37,6 +38,7 @@ class Offer:
     fewest_rows: float = 0
     follows_trends: bool = False
     is_boosted: bool = False
+    bundles: bool = False
 
     def entry(self, classes: int) -> str | dict[str, Any] | None:
         """As `train.models` has it."""
@@ -47,13 +49,14 @@ class Offer:
 # Many small trees, each of which sees a part of the rows and columns
 SMALL_TREES = {**SLOW, "subsample_freq": 1, "colsample_bytree": 0.5, "num_leaves": 15}
 LIGHTGBM, XGBOOST, CATBOOST = ((one, one) for one in ("lightgbm", "xgboost", "catboost"))
+BUNDLED = {"is_boosted": True, "bundles": True}
 # By worth: what is nearly free, then what is mostly best, then what errs otherwise than these
 OFFERS = (
     Offer(("ridge", "lr"), {}, 1, follows_trends=True),
-    Offer(LIGHTGBM, SMALL_TREES, seconds=8, most_rows=SMALL, is_boosted=True),
-    Offer(LIGHTGBM, AUTO, seconds=8, fewest_rows=SMALL, is_boosted=True),
-    Offer(("linear_lightgbm", None), SMALL_TREES, 8, follows_trends=True, is_boosted=True),
-    Offer(LIGHTGBM, {**AUTO, "extra_trees": True}, seconds=8, is_boosted=True),
+    Offer(LIGHTGBM, SMALL_TREES, seconds=8, most_rows=SMALL, **BUNDLED),
+    Offer(LIGHTGBM, AUTO, seconds=8, fewest_rows=SMALL, **BUNDLED),
+    Offer(("linear_lightgbm", None), SMALL_TREES, 8, follows_trends=True, **BUNDLED),
+    Offer(LIGHTGBM, {**AUTO, "extra_trees": True}, seconds=8, **BUNDLED),
     Offer(CATBOOST, AUTO, seconds=35, is_boosted=True),
     Offer(XGBOOST, {**SLOW, "colsample_bytree": 0.5, "max_depth": 4}, seconds=14, is_boosted=True),
     Offer(CATBOOST, {**AUTO, "depth": 4}, seconds=16, is_boosted=True),
@@ -62,29 +65,37 @@ OFFERS = (
         LIGHTGBM,
         {"n_estimators": "auto", "learning_rate": 0.03, "num_leaves": 128, "min_child_samples": 3},
         seconds=40,
-        is_boosted=True,
+        **BUNDLED,
     ),
     Offer(("svm", "knn"), {}, 30, most_rows=5_000),
 )
 
 
 def propose_candidates(
-    rows: int, columns: int, classes: int, folds: int, minutes: float, *, by_time: bool = False
+    rows: int,
+    columns: tuple[int, int],
+    classes: int,
+    folds: int,
+    minutes: float,
+    *,
+    by_time: bool = False,
 ) -> Iterator[Proposal]:
     """`train.models` and the keys that say what becomes of them.
 
     Args:
         rows: of the table.
-        columns: the estimators will see: numbers, and the values of each category.
+        columns: that the estimators will see: all, and what is left where those of a category
+            are bundled.
         classes: of the target; 0 for a regression.
         folds: of the cross-validation.
         minutes: that a run of the pipeline may take on two cores.
         by_time: whether the newest rows are the holdout: what follows trends is then tried first.
     """
-    budget, cells = 60 * minutes * TRAINING, rows * columns / MEGA * folds / 5
+    budget = 60 * minutes * TRAINING
     taken: list[Offer] = []
     spent = 0.0
     for offer in sorted(OFFERS, key=lambda one: by_time and not one.follows_trends):
+        cells = rows * columns[offer.bundles] / MEGA * folds / 5
         seconds = 1 + offer.seconds * cells
         if offer.is_boosted:
             seconds = (1 + seconds) * max(1, classes - 1)  # of two classes one needs no trees
@@ -94,7 +105,7 @@ def propose_candidates(
             spent += seconds
     reason = (
         f"{len(taken)} kinds that err differently, within {minutes:g} minutes for {rows} rows and "
-        f"{columns} columns; boosters get as many trees as the folds ask for"
+        f"{columns[0]} columns; boosters get as many trees as the folds ask for"
     )
     yield Proposal("train.models", [offer.entry(classes) for offer in taken], reason)
     yield Proposal("train.blend", "greedy", "members and weights by what the folds answered")

@@ -7,13 +7,9 @@ import pandas as pd
 
 from lifecycle.proposals.candidates import propose_candidates
 from lifecycle.proposals.column import Proposal, read_column
+from lifecycle.proposals.encoding import encoded_columns, propose_encoding
 from lifecycle.proposals.features import guess_task, set_aside
-from lifecycle.proposals.training import (
-    encoded_columns,
-    propose_encoding,
-    propose_split,
-    propose_training,
-)
+from lifecycle.proposals.training import propose_split, propose_training
 
 MINUTES = 3.0
 
@@ -40,6 +36,7 @@ def propose(frame: pd.DataFrame, target_name: str, minutes: float = MINUTES) -> 
     features = [column for column in candidates if column is not split_column]
     classes = target.distinct if task == "classification" else 0
     training = list(propose_training(split_column, target, task))
+    encoding = propose_encoding(features, target, classes, split_column)
     folds = next(proposal.value for proposal in training if proposal.key == "train.folds")
     return [
         Proposal("base.task", task, reason),
@@ -47,12 +44,12 @@ def propose(frame: pd.DataFrame, target_name: str, minutes: float = MINUTES) -> 
         *split,
         *propose_candidates(
             len(frame),
-            encoded_columns(features),
+            encoded_columns(features, encoding.value),
             classes,
             folds,
             minutes,
             by_time=split[0].value == "time",
         ),
         *training,
-        propose_encoding(features),
+        encoding,
     ]

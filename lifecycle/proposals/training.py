@@ -8,8 +8,6 @@ from app.model.manifest import Task
 from lifecycle.proposals.column import Column, Proposal
 
 RARE = 0.2  # a label with a smaller share makes the accuracy flatter
-MOST_CELLS = 20_000_000  # of one-hot columns: 160 MB in memory
-PYCARETS_OWN = 25  # PyCaret's default of max_encoding_ohe
 FOLDS = 5
 # PyCaret's word for a metric of the gate
 SORTS = {"accuracy": "Accuracy", "roc_auc": "AUC", "balanced_accuracy": "MCC"}
@@ -87,36 +85,3 @@ def propose_training(split: Column | None, target: Column, task: Task) -> Iterat
         yield Proposal("train.calibrate", None, f"its own folds know nothing of {split.name!r}")
     for key, off in other.items():
         yield Proposal(key, off, f"means nothing for a {task}")
-
-
-def is_one_hot(features: list[Column]) -> bool:
-    """Whether memory holds a column for each value of each category."""
-    categories = [column for column in features if column.kind == "category"]
-    values = sum(column.distinct for column in categories)
-    return not categories or len(categories[0].values) * values <= MOST_CELLS
-
-
-def encoded_columns(features: list[Column]) -> int:
-    """How many columns an estimator sees."""
-    one_hot = is_one_hot(features)
-    return sum(
-        column.distinct if one_hot and column.kind == "category" else 1 for column in features
-    )
-
-
-def propose_encoding(features: list[Column]) -> Proposal:
-    """`train.preprocess.max_encoding_ohe`: one-hot columns, as long as memory holds them."""
-    categories = [column for column in features if column.kind == "category"]
-    values = sum(column.distinct for column in categories)
-    rows = len(categories[0].values) if categories else 0
-    one_hot = is_one_hot(features)
-    if not categories:
-        reason = "there are no categories"
-    elif one_hot:
-        reason = (
-            f"the categories' {values} values get a column each: nothing is learnt of the target"
-        )
-    else:
-        reason = f"the categories' {values} values in {rows} rows would fill the memory as columns"
-    key = "train.preprocess.max_encoding_ohe"
-    return Proposal(key, -1 if one_hot else PYCARETS_OWN, reason)

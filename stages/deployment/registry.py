@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from mlflow.entities import Run
 from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
@@ -101,8 +102,12 @@ def _register(
 ) -> None:
     client, manifest = tracking.client, Manifest.read(folder)
     name = manifest.name
-    found = client.search_model_versions(f"name = '{name}' and tag.{VERSION} = '{version}'")
-    number = found[0].version if found else _log(tracking, run, folder, manifest, version)
+    number = _registered(client, name, version)
+    if number is None:
+        logged = _log(tracking, run, folder, manifest, version)
+        number = _registered(client, name, version) or logged
+        if number != logged:  # another deploy of the same version was faster
+            client.delete_model_version(name, logged)
     reason = why_not_champion(tracking, manifest, number, contender)
     client.set_registered_model_alias(name, CHALLENGER if reason else CHAMPION, number)
     client.update_registered_model(name, describe_model(manifest))
@@ -113,6 +118,12 @@ def _register(
             "deploy: dvc.lock names the challenger until you go back: "
             "`git checkout dvc.lock params.yaml reports && dvc repro --pull`"
         )
+
+
+def _registered(client: MlflowClient, name: str, version: str) -> str | None:
+    """The number under which a version was registered first; None when it was not."""
+    same = client.search_model_versions(f"name = '{name}' and tag.{VERSION} = '{version}'")
+    return min((str(one.version) for one in same), key=int, default=None)
 
 
 def describe_model(manifest: Manifest) -> str:

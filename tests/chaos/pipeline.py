@@ -5,10 +5,12 @@ Whatever happened, the next run ends with the same bytes.
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +18,17 @@ from pathlib import Path
 import yaml
 from mlflow.tracking import MlflowClient
 
-from local.processes import free_port, stop, wait
+from local.processes import Service, free_port, stop, wait
 from local.services import start_mlflow
+from stages.deployment.registry import CHAMPION
 from tests.chaos.counts import Count, Fault
 from tests.chaos.store import flipped
 from tests.conftest import S3
-from tests.project import create, houses
+from tests.project import Project, create, houses
 
 NO_S3 = S3("http://127.0.0.1:9")
+NAME = "chaos"
+DEPLOY = ("dvc", "repro", "--force", "--single-item", "deploy")
 
 
 def killed_repro(tries: int, folder: Path) -> Count:
@@ -44,28 +49,55 @@ def gone_mlflow(tries: int, folder: Path) -> Count:
     """MLflow is down from the start, or dies: the same bytes, and what is missing is said."""
     generator = random.Random(0)
     port, whole = free_port(), 0
-    uri = f"http://127.0.0.1:{port}"
-    made = Made(folder / "project", uri)  # nothing listens yet
+    made = Made(folder / "project", f"http://127.0.0.1:{port}")  # nothing listens yet
     longest = 1.2 * made.seconds
     count = Count()
     for number in range(tries):
         begun = time.time()
-        service = start_mlflow(folder, port, str(folder / "artifacts"), {})
-        try:
-            wait(service, f"{uri}/health")
-            with made.force() as process:
-                time.sleep(generator.uniform(0, longest) if number else 0)
-                for one in service.processes():
-                    one.kill()
-                code = process.wait()
-        finally:
-            stop(service)
+        with mlflow_at(port, folder) as service, made.force() as process:
+            time.sleep(generator.uniform(0, longest) if number else 0)
+            for one in service.processes():
+                one.kill()
+            code = process.wait()
         said = b"NOT LOGGED" in made.output.read_bytes()
         complete = is_complete(folder / "mlflow.db", begun)
         whole += complete
         count.add(lost=code != 0 or said == complete, wrong=not made.is_same())
     count.note = f"{whole} runs were logged whole before it died"
     return count
+
+
+def two_deploys(tries: int, folder: Path) -> Count:
+    """Two clones deploy one version at the same moment: it is registered once, as champion."""
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    count = Count()
+    with mlflow_at(port, folder), ThreadPoolExecutor(2) as people:
+        made = Made(folder / "project", uri)
+        root = shutil.copytree(made.project.root, folder / "other")
+        projects = (made.project, Project(root, made.project.environment))
+        client = MlflowClient(uri, uri)
+        for _ in range(tries):
+            client.delete_registered_model(NAME)
+            runs = [*people.map(lambda one: one.run(*DEPLOY, check=False), projects)]
+            versions = client.search_model_versions(f"name = '{NAME}'")
+            champion = client.get_model_version_by_alias(NAME, CHAMPION)
+            count.add(
+                lost=any(run.returncode or "NOT LOGGED" in run.stderr for run in runs),
+                wrong=[one.version for one in versions] != [champion.version] or not made.is_same(),
+            )
+    return count
+
+
+@contextmanager
+def mlflow_at(port: int, folder: Path) -> Iterator[Service]:
+    """An MLflow server that keeps everything in a folder."""
+    service = start_mlflow(folder, port, str(folder / "artifacts"), {})
+    try:
+        wait(service, f"http://127.0.0.1:{port}/health")
+        yield service
+    finally:
+        stop(service)
 
 
 def is_complete(database: Path, since: float) -> bool:
@@ -129,7 +161,7 @@ class Made:
 
     def __init__(self, folder: Path, tracking: str) -> None:
         folder.mkdir(exist_ok=True)
-        self.project = create(folder / "tree", NO_S3, tracking, "chaos", houses())
+        self.project = create(folder / "tree", NO_S3, tracking, NAME, houses())
         self.output = folder / "output"
         self.project.run("dvc", "repro")
         self._files = [self.project.root / name for name in ("dvc.lock", "reports/metrics.json")]
@@ -168,4 +200,5 @@ FAULTS = (
     Fault("SIGKILL of `dvc repro` at a random moment", killed_repro, 0, 30),
     Fault("MLflow dies during `dvc repro`", gone_mlflow, 0, 6),
     Fault("one bit of a stage's input", altered_input, 0, 40),
+    Fault("two deploys of one version at once", two_deploys, 0, 8),
 )

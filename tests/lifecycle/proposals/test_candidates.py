@@ -12,7 +12,10 @@ def kinds(rows: int, columns: int = 20, classes: int = 0, minutes: float = 3.0) 
 
 
 def proposed(rows: int, columns: int, classes: int, minutes: float) -> dict[str, Any]:
-    return {one.key: one.value for one in propose_candidates(rows, columns, classes, 5, minutes)}
+    return {
+        one.key: one.value
+        for one in propose_candidates(rows, (columns, columns), classes, 5, minutes)
+    }
 
 
 def test_a_small_table_gets_all_kinds() -> None:
@@ -57,10 +60,10 @@ def test_more_minutes_are_used() -> None:
 
 
 def test_what_follows_trends_comes_first_where_the_newest_rows_are_the_holdout() -> None:
-    (models, *_) = propose_candidates(10_000_000, 20, 0, 5, 3.0, by_time=True)
+    (models, *_) = propose_candidates(10_000_000, (20, 20), 0, 5, 3.0, by_time=True)
     assert models.value[0] == "ridge"
     assert next(iter(models.value[1])) == "linear_lightgbm"
-    (labels, *_) = propose_candidates(10_000_000, 20, 2, 5, 3.0, by_time=True)
+    (labels, *_) = propose_candidates(10_000_000, (20, 20), 2, 5, 3.0, by_time=True)
     assert [next(iter(one)) if isinstance(one, dict) else one for one in labels.value] == [
         "lr",
         "lightgbm",
@@ -69,3 +72,12 @@ def test_what_follows_trends_comes_first_where_the_newest_rows_are_the_holdout()
 
 def test_the_largest_table_still_gets_a_linear_model_and_trees() -> None:
     assert kinds(10_000_000) == ["ridge", "lightgbm"]
+
+
+def test_columns_that_are_bundled_leave_time_for_more() -> None:
+    (plain, *_) = propose_candidates(20_000, (300, 300), 0, 5, 3.0)
+    (bundled, *_) = propose_candidates(20_000, (300, 20), 0, 5, 3.0)
+    assert len(plain.value) < len(bundled.value)
+    kinds = [one if isinstance(one, str) else next(iter(one)) for one in bundled.value]
+    assert "lightgbm" in kinds
+    assert "catboost" not in kinds

@@ -242,9 +242,3 @@ def test_texts_for_no_value_are_found(frame: pd.DataFrame) -> None:
 def test_a_single_slip_is_no_text_for_no_value(frame: pd.DataFrame) -> None:
     frame.loc[3, "size (m²)"] = "1,5"
     assert missing_texts(frame, "kind").value == []
-
-
-def test_too_many_values_for_a_column_each_are_encoded_by_the_target(frame: pd.DataFrame) -> None:
-    frame = pd.concat([frame] * 100, ignore_index=True)
-    frame["colour"] = [f"colour {i % 2000}" for i in range(len(frame))]
-    assert proposed(frame)["train.preprocess.max_encoding_ohe"] == 25
