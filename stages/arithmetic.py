@@ -26,9 +26,8 @@ CAP: Mapping[str, str] = {
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-FMA_Usable,-FMA4_Usable",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
-    # No bit depends on it. Boosters have threads of their own, each of which waits for the slowest;
-    # by default it keeps its core busy while it waits: on a machine with other work 20 times as
-    # slow (docs/performance.md)
+    # No bit depends on it. Threads of a booster wait for one another at each split of a tree, and
+    # by default keep their cores busy meanwhile: beside other work that takes 20 times as long
     "GOMP_SPINCOUNT": "1000",
     "PYTHONHASHSEED": "0",  # the order of sets of text
 }
