@@ -12,13 +12,9 @@ import argparse
 import multiprocessing
 import os
 import sys
-import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
 
 from tests.chaos import fuzz, guided, pipeline, server, store
-from tests.chaos.counts import Count, Fault
 
 GROUPS = {  # the longest first
     "pipeline": pipeline.FAULTS,
@@ -44,7 +40,7 @@ def main() -> None:
     # Processes of their own: some faults change what holds for a whole process.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(command.jobs, context, max_tasks_per_child=1) as pool:
-        runs = {pool.submit(make, fault, command.part): fault for fault in faults}
+        runs = {pool.submit(fault.timed, command.part): fault for fault in faults}
         for run in as_completed(runs):
             count, seconds = run.result()
             print(
@@ -54,14 +50,6 @@ def main() -> None:
             )
             failed |= bool(count.lost or count.wrong)
     sys.exit(failed)
-
-
-def make(fault: Fault, part: float) -> tuple[Count, float]:
-    """Make a fault so many times, in a folder of its own; what came of it, and in how long."""
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        count = fault.make(max(1, round(part * fault.many)), Path(folder))
-    return count, time.monotonic() - begun
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -57,6 +58,15 @@ class Fault:
     make: Callable[[int, Path], Count]
     few: int
     many: int
+
+    def timed(self, part: float) -> tuple[Count, float]:
+        """Make it that part of `many` times, in a folder of its own; what came of it, and in how
+        many seconds.
+        """
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+            count = self.make(max(1, round(part * self.many)), Path(folder))
+        return count, time.monotonic() - begun
 
 
 @dataclass(frozen=True)
