@@ -179,6 +179,6 @@ FORMATS: dict[str, Callable[[pa.Table], tuple[bytes, str]]] = {
     "split": as_split,
 }
 FAULTS = (
-    Fault("good rows drawn at random", right_rows, 100, 5_000),
-    Fault("bodies with bytes changed or cut off", broken_bodies, 150, 10_000),
+    Fault("good rows drawn at random", right_rows, 100, 3_000),
+    Fault("bodies with bytes changed or cut off", broken_bodies, 150, 6_000),
 )

@@ -199,6 +199,6 @@ class Made:
 FAULTS = (
     Fault("SIGKILL of `dvc repro` at a random moment", killed_repro, 0, 30),
     Fault("MLflow dies during `dvc repro`", gone_mlflow, 0, 6),
-    Fault("one bit of a stage's input", altered_input, 0, 40),
+    Fault("one bit of a stage's input", altered_input, 0, 15),
     Fault("two deploys of one version at once", two_deploys, 0, 8),
 )

@@ -245,10 +245,10 @@ def flipped(content: bytes, generator: random.Random) -> bytes:
 
 
 FAULTS = (
-    Fault("S3 hangs, drips, fails, is cut, is none", broken_s3, 5, 60),
+    Fault("S3 hangs, drips, fails, is cut, is none", broken_s3, 5, 33),
     Fault("one bit of a cached model", flipped_byte_in_the_cache, 50, 2_000),
     Fault("a foreign graph under a manifest", foreign_graph, 3, 50),
-    Fault("one bit of a model in S3", flipped_byte_in_s3, 5, 200),
-    Fault("two servers pull into one cache", two_servers, 4, 100),
+    Fault("one bit of a model in S3", flipped_byte_in_s3, 5, 100),
+    Fault("two servers pull into one cache", two_servers, 4, 40),
     Fault("SIGKILL of S3", killed_s3, 0, 10),
 )
