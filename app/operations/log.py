@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import orjson
@@ -26,8 +26,12 @@ FLUSH_SECONDS = 1.0
 
 def write(event: str, **fields: object) -> None:
     """Write one line a moment later: the time, the event's name, what there is to say of it."""
-    line = {"time": datetime.now(UTC), "event": event, **fields}
-    _writer.add(orjson.dumps(line, default=str, option=OPTIONS))
+    write_all([{"time": datetime.now(UTC), "event": event, **fields}])
+
+
+def write_all(lines: Iterable[Mapping[str, object]]) -> None:
+    """Write lines, each with its time and event, a moment later."""
+    _writer.add([orjson.dumps(line, default=str, option=OPTIONS) for line in lines])
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> None:
@@ -65,12 +69,15 @@ class _Writer:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def add(self, line: bytes) -> None:
+    def add(self, lines: Sequence[bytes]) -> None:
+        dropped = 0
         with self._lock:
-            fits = self._size + len(line) <= MAX_WAITING
-            if fits:
-                self._lines.append(line)
-                self._size += len(line)
+            for line in lines:
+                if self._size + len(line) <= MAX_WAITING:
+                    self._lines.append(line)
+                    self._size += len(line)
+                else:
+                    dropped += 1
             if self._thread is None:
                 # A daemon: one that waits for a reader must not keep the process.
                 self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -78,8 +85,8 @@ class _Writer:
                 atexit.register(self.flush, FLUSH_SECONDS)
         if not self._wake.is_set():
             self._wake.set()
-        if not fits:
-            self.count(1)
+        if dropped:
+            self.count(dropped)
 
     def flush(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
