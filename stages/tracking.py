@@ -154,11 +154,15 @@ class Tracking:
         self.attempt(lambda: self.client.set_terminated(run_id, status))
 
     def find(self, candidate_md5: str) -> Run | None:
-        """The newest finished parent run that made a candidate; of this experiment if any did."""
+        """The newest parent run that made a candidate; of this experiment if any did.
+
+        The tag is the last thing that a training writes, so a run that has it is complete. Its
+        status says less: `active` opens it again, for as long as another deploy logs its model.
+        """
         runs = self.attempt(
             lambda: self.client.search_runs(
                 [self.experiment_id],
-                f"tags.{CANDIDATE_TAG} = '{candidate_md5}' and attributes.status = 'FINISHED'",
+                f"tags.{CANDIDATE_TAG} = '{candidate_md5}'",
                 order_by=["attributes.start_time DESC"],
             )
         )

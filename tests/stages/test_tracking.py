@@ -4,7 +4,7 @@ import math
 import pytest
 from mlflow.tracking import MlflowClient
 
-from stages.tracking import Tracking, lineage_tags
+from stages.tracking import CANDIDATE_TAG, Tracking, active, lineage_tags
 
 
 def test_a_metric_without_a_value_is_left_out(
@@ -42,3 +42,20 @@ def test_a_run_is_named_anew_also_when_it_is_closed(
     info = tracking.client.get_run(run).info
     assert (info.run_name, info.status) == ("lightgbm+xgboost · rmse 527", "FINISHED")
     assert info.user_id == getpass.getuser()
+
+
+def test_a_complete_run_is_found_also_while_another_deploy_writes_to_it(
+    mlflow_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    tracking = Tracking("at-once")
+    incomplete, complete = tracking.start("train", {}), tracking.start("train", {})
+    assert incomplete is not None
+    assert complete is not None
+    tracking.log(complete, tags={CANDIDATE_TAG: "a candidate"})
+    tracking.finish(complete)
+    with active(tracking, complete):
+        run = Tracking("at-once").find("a candidate")
+    assert run is not None
+    assert run.info.run_id == complete
+    assert run.info.status == "RUNNING"
