@@ -42,9 +42,12 @@ def test_a_sweep_of_which_nothing_was_queued_says_so(monkeypatch: pytest.MonkeyP
         main()
 
 
+@pytest.mark.long
 def test_two_machines_share_what_they_try(s3: S3, mlflow_server: str, tmp_path: Path) -> None:
     """As docs/experiments.md says: one Git remote, one S3, one MLflow, an experiment on each."""
     mine = create(tmp_path / "mine", s3, mlflow_server, "machines", houses())
+    mine.run("dvc", "repro")
+    mine.commit("A version")
     mine.run("git", "init", "--quiet", "--bare", "--initial-branch=main", str(tmp_path / "git"))
     mine.run("git", "remote", "add", "origin", str(tmp_path / "git"))
     mine.run("git", "push", "--quiet", "--set-upstream", "origin", "main")
@@ -52,7 +55,7 @@ def test_two_machines_share_what_they_try(s3: S3, mlflow_server: str, tmp_path: 
     mine.run("git", "clone", "--quiet", str(tmp_path / "git"), str(tmp_path / "theirs"))
     theirs = Project(tmp_path / "theirs", mine.environment)
     shutil.copy(mine.root / ".dvc" / "config.local", theirs.root / ".dvc")
-    theirs.run("dvc", "pull", "data")
+    theirs.run("dvc", "pull")
 
     def experiment(project: Project, name: str, change: str) -> None:
         project.run("dvc", "exp", "run", "--name", name, "-S", change, "evaluate")

@@ -1,6 +1,6 @@
 """One-hot columns or means of the target: what a quick trial on the table says."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ def generator() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def categories(name: str, codes: Sequence[int]) -> Column:
+def categories(name: str, codes: Iterable[int]) -> Column:
     return read_column(name, pd.Series([f"v{code}" for code in codes], dtype=object))
 
 
