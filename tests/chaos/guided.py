@@ -1,7 +1,7 @@
 """Bodies that a fuzzer steers into code that it has not reached yet, given to the readers.
 
 Atheris (https://github.com/google/atheris) changes bodies and keeps those that run another line
-of `app`. A reader may answer or refuse. Any other exception, 5 seconds or 1 GB for one body end
+of `app`. A reader may answer or refuse. Any other exception, 30 seconds or 1 GB for one body end
 the run, which then prints the body.
 """
 
@@ -54,8 +54,9 @@ def fuzzed(reader: str, seeds: Sequence[bytes], seconds: int, folder: Path) -> C
     if done.returncode == 0:
         tries = int(re.findall(r"number_of_executed_units: (\d+)", done.stderr)[0])
         return Count(tries, survived=tries)
+    said = re.findall(r"^(?:SUMMARY: .*|\w*Error\b.*)", done.stderr, re.MULTILINE)
     bodies = [path.read_bytes() for path in folder.iterdir() if path.is_file()]
-    return Count(1, lost=1, note=f"{reader}: {bodies or done.stderr[-1_000:]}")
+    return Count(1, lost=1, note=f"{reader}: {said or done.stderr[-1_000:]} {bodies}")
 
 
 def _parquet(**options: object) -> bytes:

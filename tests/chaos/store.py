@@ -24,6 +24,7 @@ from tests.app.processes import folder_with_model, started
 from tests.chaos.counts import Count, Fault, is_right
 from tests.chaos.server import serves, wait_long
 from tests.conftest import BUCKET, KEY, S3, SECRET, free_ports
+from tests.project import create, houses
 
 EMPTY = b"\r\nContent-Length: 0\r\n\r\n"
 SKEWED = b"<Error><Code>RequestTimeTooSkewed</Code><Message>Your clock is wrong</Message></Error>"
@@ -166,6 +167,29 @@ def two_servers(tries: int, folder: Path) -> Count:
     return count
 
 
+def broken_pull(tries: int, folder: Path) -> Count:
+    """`dvc pull` from an S3 that fails says so and leaves nothing half; later it brings all."""
+    kinds = [kind for kind, fault in BROKEN.items() if fault.ends]  # others are waited for
+    count = Count()
+    with own_s3(folder / "other") as (settings, _):
+        at = S3(str(settings.aws_endpoint_url))
+        project = create(folder / "tree", at, "", "pulled", houses())
+        project.run("dvc", "push")
+        clone = project.clone(folder / "clone")
+        config, data = clone.root / ".dvc" / "config.local", clone.root / "data"
+        right = config.read_text()
+        for number in range(tries):
+            with s3_that(BROKEN[kinds[number % len(kinds)]]) as address:
+                config.write_text(right.replace(at.endpoint, address))
+                failed = clone.run("dvc", "pull", "data", check=False)
+            count.add(lost="ERROR: " not in failed.stderr, wrong=data.exists())
+        config.write_text(right)
+        clone.run("dvc", "pull", "data")
+        content = (data / "table.csv").read_bytes()
+        count.add(wrong=content != (project.root / "data" / "table.csv").read_bytes())
+    return count
+
+
 def killed_s3(tries: int, folder: Path) -> Count:
     """What S3 has taken is there after a SIGKILL and a new start."""
     port = free_ports(S3_PORTS)
@@ -250,5 +274,6 @@ FAULTS = (
     Fault("a foreign graph under a manifest", foreign_graph, 3, 50),
     Fault("one bit of a model in S3", flipped_byte_in_s3, 5, 100),
     Fault("two servers pull into one cache", two_servers, 4, 40),
+    Fault("`dvc pull` from such an S3", broken_pull, 0, 14),
     Fault("SIGKILL of S3", killed_s3, 0, 10),
 )
