@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from local.processes import free_port, stop, wait
+from local.processes import Service, free_port, stop, wait
 from local.s3 import S3_PORTS, create_bucket, start_s3
 from local.services import start_mlflow
 from stages.arithmetic import CAP
@@ -98,6 +98,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow_files)
 
 
+@contextmanager
+def running(service: Service, url: str) -> Iterator[Service]:
+    """A service that was started, once it answers at a URL; stopped at the end."""
+    try:
+        wait(service, url)
+        yield service
+    finally:
+        stop(service)
+
+
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """SeaweedFS with one bucket, for the whole session."""
@@ -105,12 +115,9 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     port = free_ports(S3_PORTS)
     service = start_s3(folder, port, KEY, SECRET)
     server = S3(f"http://127.0.0.1:{port}")
-    try:
-        wait(service, f"{server.endpoint}/healthz")
+    with running(service, f"{server.endpoint}/healthz"):
         create_bucket(BUCKET, server.environment())
         yield server
-    finally:
-        stop(service)
 
 
 @contextmanager
@@ -120,11 +127,8 @@ def running_mlflow(folder: Path, s3: S3, database: str = "") -> Iterator[str]:
     artifacts = f"s3://{s3.bucket}/{folder.name}"
     service = start_mlflow(folder, port, artifacts, s3.environment(), database)
     url = f"http://127.0.0.1:{port}"
-    try:
-        wait(service, f"{url}/health")
+    with running(service, f"{url}/health"):
         yield url
-    finally:
-        stop(service)
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,9 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
+from tests.app.conftest import EXAMPLE
 from tests.chaos.counts import Count, Fault
 from tests.conftest import ROOT
-
-ROW = {"carat weight": 1.5, "cut": "Good", "certified": True, "sold": "2020-01-01"}
 
 
 def guided(tries: int, folder: Path) -> Count:
@@ -60,7 +59,7 @@ def fuzzed(reader: str, seeds: Sequence[bytes], seconds: int, folder: Path) -> C
 
 
 def _parquet(**options: object) -> bytes:
-    parquet.write_table(pa.Table.from_pylist([ROW, ROW]), sink := io.BytesIO(), **options)
+    parquet.write_table(pa.Table.from_pylist([EXAMPLE, EXAMPLE]), sink := io.BytesIO(), **options)
     return sink.getvalue()
 
 

@@ -11,19 +11,19 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import yaml
 from mlflow.tracking import MlflowClient
 
-from local.processes import Service, free_port, stop, wait
+from local.processes import Service, free_port
 from local.services import start_mlflow
 from stages.deployment.registry import CHAMPION
 from tests.chaos.counts import Count, Fault
 from tests.chaos.store import flipped
-from tests.conftest import S3
+from tests.conftest import S3, running
 from tests.project import Project, create, houses
 
 NO_S3 = S3("http://127.0.0.1:9")
@@ -89,15 +89,10 @@ def two_deploys(tries: int, folder: Path) -> Count:
     return count
 
 
-@contextmanager
-def mlflow_at(port: int, folder: Path) -> Iterator[Service]:
+def mlflow_at(port: int, folder: Path) -> AbstractContextManager[Service]:
     """An MLflow server that keeps everything in a folder."""
     service = start_mlflow(folder, port, str(folder / "artifacts"), {})
-    try:
-        wait(service, f"http://127.0.0.1:{port}/health")
-        yield service
-    finally:
-        stop(service)
+    return running(service, f"http://127.0.0.1:{port}/health")
 
 
 def is_complete(database: Path, since: float) -> bool:

@@ -23,7 +23,7 @@ from tests.app.hanging import Fault as S3Fault
 from tests.app.processes import folder_with_model, started
 from tests.chaos.counts import Count, Fault, is_right
 from tests.chaos.server import serves, wait_long
-from tests.conftest import BUCKET, KEY, S3, SECRET, free_ports
+from tests.conftest import BUCKET, KEY, S3, SECRET, free_ports, running
 from tests.project import create, houses
 
 EMPTY = b"\r\nContent-Length: 0\r\n\r\n"
@@ -223,8 +223,7 @@ def own_s3(folder: Path) -> Iterator[tuple[Settings, "boto3.client"]]:
     port = free_ports(S3_PORTS)
     at = S3(f"http://127.0.0.1:{port}")
     service = start_s3(folder / "s3", port, KEY, SECRET)
-    try:
-        wait(service, f"{at.endpoint}/healthz")
+    with running(service, f"{at.endpoint}/healthz"):
         create_bucket(BUCKET, at.environment())
         update = {
             "remote": f"s3://{BUCKET}/dvc",
@@ -234,8 +233,6 @@ def own_s3(folder: Path) -> Iterator[tuple[Settings, "boto3.client"]]:
             "aws_region": "us-east-1",
         }
         yield settings_in(folder).model_copy(update=update), client_of(at)
-    finally:
-        stop(service)
 
 
 def client_of(at: S3) -> "boto3.client":
