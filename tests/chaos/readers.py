@@ -3,6 +3,7 @@
 $ python -m tests.chaos.readers csv 60 FOLDER     # FOLDER/csv holds bodies to begin with
 """
 
+import resource
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,10 +22,13 @@ def main() -> None:
     # Nothing above imports `app`: only what is imported here tells which lines have run.
     with atheris.instrument_imports(include=["app"]):
         read = readers(folder)[name]
+    # The peak that libFuzzer reads may be that of the process which started this one: Linux hands
+    # it on. The limit is what the bodies add.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
     options = {
         "max_total_time": seconds,
         "timeout": MOST_SECONDS,
-        "rss_limit_mb": MOST_MEGABYTES,
+        "rss_limit_mb": peak + MOST_MEGABYTES,
         "max_len": LONGEST,
         "seed": 1,
         "print_final_stats": 1,
