@@ -14,11 +14,11 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.chaos import fuzz, guided, pipeline, server, store
+from tests.chaos import clock, fuzz, guided, pipeline, server, store
 
 GROUPS = {  # the longest first
     "pipeline": pipeline.FAULTS,
-    "server": server.FAULTS,
+    "server": (*server.FAULTS, *clock.FAULTS),
     "store": store.FAULTS,
     "fuzz": (*fuzz.FAULTS, *guided.FAULTS),
 }

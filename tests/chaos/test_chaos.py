@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import fuzz, server, store
+from tests.chaos import clock, fuzz, server, store
 from tests.chaos.counts import Fault
 
 # Of the pipeline, one try takes as long as all of these; `make chaos` makes it.
-FAULTS = [one for one in (*server.FAULTS, *store.FAULTS, *fuzz.FAULTS) if one.few]
+FAULTS = [one for one in (*server.FAULTS, *clock.FAULTS, *store.FAULTS, *fuzz.FAULTS) if one.few]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
