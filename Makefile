@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up down data new-data sweep promote rollback report history verify key serve predict
-.PHONY: test test-fast test-long test-emulated lint bench quality chaos docs sbom lock
+.PHONY: test test-fast test-long test-emulated lint bench quality chaos docs notebook sbom lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -119,6 +119,13 @@ quality: .venv/installed ## First tries at ten tables beside AutoML: an hour or 
 
 docs: .venv/installed ## These documents as a site, in .local/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && cp -r deploy .local/site/ && echo .local/site/index.html
+
+# Jupyter's page would load two libraries from elsewhere, which it does not need
+QUIET := --log-level ERROR --ExecutePreprocessor.extra_arguments=--IPKernelApp.log_level=40
+ALONE := --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url=
+notebook: setup ## docs/explore.py run on the served model and the experiments, as a page
+	@$(ACTIVE) mkdir -p .local && jupytext --quiet --to ipynb --output .local/explore.ipynb docs/explore.py && \
+	  jupyter nbconvert --execute --to html $(QUIET) $(ALONE) .local/explore.ipynb && echo .local/explore.html
 
 SBOM ?= .local/sbom.json
 sbom: .venv/installed ## The server's bill of materials, as CycloneDX (JSON): SBOM=file
