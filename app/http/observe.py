@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Problem
-from app.http.problems import problem_reply
+from app.http.problems import compressed, problem_reply
 from app.operations import log
 from app.operations.requests import Ended
 
@@ -83,6 +83,7 @@ class Observe:
                 reply = await endpoint(Request(scope, receive))
                 await reply(scope, receive, send_observed)
         except Problem as problem:
+            problem = compressed(Request(scope), problem)
             await problem_reply(problem)(scope, receive, send_observed)
         except ClientDisconnect:
             status = CLIENT_CLOSED

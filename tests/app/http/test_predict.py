@@ -1,3 +1,5 @@
+import gzip
+
 import httpx
 import pytest
 
@@ -51,3 +53,24 @@ def test_other_content_type_is_refused(client: httpx.Client, path: str, content_
     reply = client.post(path, content=b"{}", headers={"content-type": content_type})
     assert reply.status_code == 415
     assert reply.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br"])
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [("/predict/records", "application/json"), ("/invocations", "text/csv")],
+)
+def test_compressed_body_is_refused_as_such(
+    client: httpx.Client, path: str, content_type: str, coding: str
+) -> None:
+    headers = {"content-type": content_type, "content-encoding": coding}
+    reply = client.post(path, content=gzip.compress(b'{"records": []}'), headers=headers)
+    assert (reply.status_code, reply.headers["accept-encoding"]) == (415, "identity")
+    detail = f"The body is compressed (Content-Encoding: '{coding.lower()}'); send it as it is."
+    assert reply.json()["detail"] == detail
+
+
+def test_body_that_is_called_identical_is_read(client: httpx.Client) -> None:
+    headers = {"content-encoding": "identity"}
+    reply = client.post("/predict/records", json={"records": [EXAMPLE]}, headers=headers)
+    assert reply.json()["predictions"] == ANSWERS[:1]
