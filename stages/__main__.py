@@ -10,6 +10,7 @@ and takes any read-only object of its cache for whole.
 """
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -28,6 +29,7 @@ PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")
 # DVC sets it for the commands that it runs; who runs a stage by hand may read what he likes.
 DVC_STAGE = "DVC_STAGE"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main() -> None:
@@ -42,7 +44,16 @@ def main() -> None:
         parser.error(f"{command.what} takes no more arguments; params.yaml tells it")
     if not arithmetic.is_set():
         arithmetic.launch("-m", "stages", command.what)
-    run(command.what)
+    try:
+        run(command.what)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        place = f" (writing {error.filename})" if error.filename else ""
+        sys.exit(
+            f"{command.what}: the disk is full{place}. Make room, then run it again: the stages "
+            "before are kept, and of this one nothing is locked."
+        )
 
 
 def run(stage: str) -> None:

@@ -21,6 +21,7 @@ from mlflow.tracking import MlflowClient
 from local.processes import Service, free_port
 from local.services import start_mlflow
 from stages.deployment.registry import CHAMPION
+from tests.app.namespace import small_folder
 from tests.chaos.counts import Count, Fault
 from tests.chaos.store import flipped
 from tests.conftest import S3, running
@@ -28,6 +29,9 @@ from tests.project import Project, create, houses
 
 NO_S3 = S3("http://127.0.0.1:9")
 NAME = "chaos"
+# Of the disk of `full_disk`, and the most that is free when `dvc repro` begins: enough for it.
+SMALL_BYTES, MOST_ROOM = 100_000_000, 150_000
+FULL = b"the disk is full"
 DEPLOY = ("dvc", "repro", "--force", "--single-item", "deploy")
 
 
@@ -86,6 +90,43 @@ def two_deploys(tries: int, folder: Path) -> Count:
                 lost=any(run.returncode or "NOT LOGGED" in run.stderr for run in runs),
                 wrong=[one.version for one in versions] != [champion.version] or not made.is_same(),
             )
+    return count
+
+
+def full_disk(tries: int, folder: Path) -> Count:
+    """The disk is full at a random moment: that is said; with room again, the same bytes."""
+    generator = random.Random(0)
+    made = Made(folder / "project", f"sqlite:///{folder / 'mlflow.db'}")
+    small = folder / "small"
+    small.mkdir()
+    count, full = Count(), 0
+    for _ in range(tries):
+        room = generator.randrange(0, MOST_ROOM, 4_096)
+        # One process: the file system ends with it.
+        script = f"""
+            set -e
+            cp -r {made.project.root} {small}/tree && cd {small}/tree
+            export TMPDIR={small}/tree/tmp && mkdir tmp
+            head -c {room} /dev/zero > room
+            dd if=/dev/zero of=fill bs=4096 status=none 2>/dev/null || rm room
+            code=0; dvc repro --force > {folder}/first 2>&1 || code=$?
+            echo $code > {folder}/code
+            rm fill
+            dvc repro > {folder}/second 2>&1
+            git status --porcelain dvc.lock reports > {folder}/changed
+        """
+        done = subprocess.run(
+            ["bash", "-c", script],
+            env=made.project.environment,
+            preexec_fn=small_folder(small, SMALL_BYTES),
+            check=False,
+        )
+        failed = (folder / "code").read_text() != "0\n"
+        said = FULL in (folder / "first").read_bytes()
+        full += failed
+        changed = (folder / "changed").read_bytes()
+        count.add(lost=done.returncode != 0 or failed != said, wrong=changed != b"")
+    count.note = f"{full} runs ended early"
     return count
 
 
@@ -195,5 +236,6 @@ FAULTS = (
     Fault("SIGKILL of `dvc repro` at a random moment", killed_repro, 0, 30),
     Fault("MLflow dies during `dvc repro`", gone_mlflow, 0, 6),
     Fault("one bit of a stage's input", altered_input, 0, 15),
+    Fault("a disk that is full during `dvc repro`", full_disk, 0, 8),
     Fault("two deploys of one version at once", two_deploys, 0, 8),
 )

@@ -142,6 +142,19 @@ def pipeline(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+def test_stage_that_meets_a_full_disk_says_so_and_locks_nothing(
+    pipeline: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    lock = (tmp_path / "dvc.lock").read_text()
+    full = 'def main():\n    with open("/dev/full", "wb", 0) as file:\n        file.write(b"x")\n'
+    (tmp_path / "stages" / "train.py").write_text(full)
+    run = pipeline("repro", "--force", check=False)
+    assert run.returncode != 0
+    assert "train: the disk is full. Make room, then run it again" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert (tmp_path / "dvc.lock").read_text() == lock
+
+
 def test_damage_that_dvc_does_not_see_fails_the_stage_that_reads_it(
     pipeline: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

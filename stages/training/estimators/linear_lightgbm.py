@@ -21,9 +21,6 @@ class LinearLGBMRegressor(LGBMRegressor):
         linear_: the fitted linear model, a ridge regression of scikit-learn's default strength.
     """
 
-    def __init__(self, **parameters: Any) -> None:
-        super().__init__(**parameters)
-
     def fit(
         self,
         X: Any,
