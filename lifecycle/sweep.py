@@ -23,6 +23,10 @@ from stages.repository import CommandError, dvc
 
 POLL_SECONDS = 10.0
 OVER = {"Success", "Failed"}
+# What DVC says when no worker answers it: they have ended, or begin, or the machine is very busy.
+ALONE = "Worker status: 0 active, 0 idle"
+PATIENCE = 6  # polls in a row without a worker before others are started
+MOST_STARTS = 3  # of workers, without an experiment that ends
 
 
 def states(status: str, prefix: str) -> dict[str, str]:
@@ -47,23 +51,44 @@ def start(prefix: str, grid: Sequence[str], jobs: int) -> None:
     print(f"$ dvc {' '.join(workers)}\n{dvc(*workers)}", flush=True)
 
 
-def wait(prefix: str) -> dict[str, str]:
+def wait(prefix: str, jobs: int) -> dict[str, str]:
     """The experiments' states, once none is queued or running; says when each one ends.
 
+    Where the queue's workers are gone, it starts others.
+
     Raises:
-        CommandError: DVC does not tell them.
+        CommandError: DVC does not tell the states.
+        LookupError: workers end again and again.
     """
     reported: set[str] = set()
+    alone = starts = 0
     while True:
         # Not `dvc exp show`: it fails while an experiment's folder comes or goes
-        now = states(dvc("queue", "status"), prefix)
+        status = dvc("queue", "status")
+        now = states(status, prefix)
         over = {name for name, state in now.items() if state in OVER}
         for name in sorted(over - reported):
             print(f"{name}: {now[name].lower()}", flush=True)
+        starts = 0 if over - reported else starts
         reported |= over
         if over == now.keys():
             return now
+        alone = alone + 1 if ALONE in status else 0
+        if alone == PATIENCE:
+            alone, starts = 0, starts + 1
+            if starts > MOST_STARTS:
+                raise LookupError("The queue's workers end again and again: .dvc/tmp/exps/celery")
+            restart([name for name, state in now.items() if state == "Running"], jobs)
         time.sleep(POLL_SECONDS)
+
+
+def restart(running: Sequence[str], jobs: int) -> None:
+    """Start workers in place of those that were killed; what these had in work has failed."""
+    lost = f"; {', '.join(running)} failed with them" if running else ""
+    print(f"The queue's workers are gone: killed, perhaps for want of memory{lost}", flush=True)
+    if running:
+        dvc("queue", "kill", "--force", *running)
+    dvc("queue", "start", "--jobs", str(jobs))
 
 
 def report(ranked: Sequence[Trial], addresses: Mapping[str, str]) -> None:
@@ -86,7 +111,7 @@ def main() -> None:
     prefix = f"sweep-{datetime.now(UTC):%m%d-%H%M%S}"
     try:
         start(prefix, arguments.grid, arguments.jobs)
-        ended = wait(prefix)
+        ended = wait(prefix, arguments.jobs)
         restored = restore(name for name, state in ended.items() if state == "Success")
         for name in restored:
             print(f"{name}: restored; DVC had its results, but not its name")

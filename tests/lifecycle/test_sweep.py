@@ -1,11 +1,17 @@
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from lifecycle.sweep import main, states
+from lifecycle.sweep import MOST_STARTS, main, start, states, wait
+from stages.repository import dvc
+from tests.app.waiting import wait_for
 from tests.conftest import S3
 from tests.project import Project, create, houses
 
@@ -40,6 +46,70 @@ def test_a_sweep_of_which_nothing_was_queued_says_so(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.argv", ["sweep", "train.folds=3"])
     with pytest.raises(SystemExit, match="DVC queued no experiment named sweep-"):
         main()
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DVC project of one stage that waits for a file named `go`; the working directory."""
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "params.yaml").write_text("a: 1\n")
+    go = tmp_path / "go"
+    (root / "dvc.yaml").write_text(
+        f"stages: {{evaluate: {{cmd: 'until [ -e {go} ]; do sleep 0.1; done', params: [a]}}}}\n"
+    )
+    monkeypatch.chdir(root)
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "test")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "test@example.org")
+    for command in (
+        "git init --quiet",
+        f"{sys.executable} -m dvc init --quiet",
+        "git add --all",
+        "git commit --quiet --message A",
+    ):
+        subprocess.run(command.split(), check=True)
+    return root
+
+
+def workers(root: Path) -> list[psutil.Process]:
+    """Those of the project's queue, and what they run."""
+    return [
+        one
+        for one in psutil.process_iter(["cmdline", "cwd"])
+        if (one.info["cwd"] or "").startswith(str(root)) and one.pid != os.getpid()
+    ]
+
+
+@pytest.mark.long
+def test_sweep_goes_on_when_its_workers_are_killed(
+    queue: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lifecycle.sweep.POLL_SECONDS", 1.0)
+    start("sweep", ["a=2,3"], 1)
+    wait_for(lambda: "Running" in states(dvc("queue", "status"), "sweep").values(), seconds=60)
+    for process in workers(queue):
+        process.kill()
+    (queue.parent / "go").touch()
+    ended = wait("sweep", 1)
+    assert sorted(ended.values()) == ["Failed", "Success"]
+    (failed,) = [name for name, state in ended.items() if state == "Failed"]
+    assert f"for want of memory; {failed} failed with them" in capsys.readouterr().out
+
+
+def test_workers_that_end_again_and_again_end_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[tuple[str, ...]] = []
+
+    def dvc(*command: str) -> str:
+        commands.append(command)
+        return STATUS.replace("2 active", "0 active").replace("Running", "Queued")
+
+    monkeypatch.setattr("lifecycle.sweep.dvc", dvc)
+    monkeypatch.setattr("lifecycle.sweep.POLL_SECONDS", 0.0)
+    with pytest.raises(LookupError, match="end again and again"):
+        wait("sweep-1122-203429", 2)
+    assert commands.count(("queue", "start", "--jobs", "2")) == MOST_STARTS
+    assert all(command[:2] != ("queue", "kill") for command in commands)
 
 
 @pytest.mark.long
