@@ -61,6 +61,26 @@ def test_everything_comes_back_from_s3(project: Project) -> None:
     assert "in sync" in project.run("dvc", "status", "-c").stdout
 
 
+def test_notebook_shows_the_served_model_and_the_experiments(
+    project: Project, s3: S3, tmp_path: Path
+) -> None:
+    settings = {
+        "SERVE_REMOTE": f"s3://{s3.bucket}/houses",
+        "SERVE_MODEL_CACHE": str(tmp_path / "cache"),
+    }
+    reader = Project(project.root, {**project.environment, **settings})
+    page = reader.root / ".local" / "explore.html"
+    alone = ("--no-print-directory", "--old-file=setup", f"BIN={Path(sys.executable).parent}")
+    done = reader.run("make", "notebook", *alone)
+    assert done.stdout.splitlines()[-1] == ".local/explore.html"
+    assert done.stderr == ""
+    text = page.read_text()
+    assert md5(project.root / "model" / "serving").removesuffix(".dir") in text
+    assert text.count("<img ") == 2
+    assert " · rmse " in text
+    assert re.search(r"<(script|link)[^>]*https?:", text) is None
+
+
 @pytest.mark.filterwarnings("ignore:distutils Version:DeprecationWarning")  # within PyCaret
 @pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils:UserWarning")
 def test_one_parent_run_holds_what_the_reports_hold(project: Project, client: MlflowClient) -> None:
@@ -218,22 +238,3 @@ def test_a_report_of_a_commit_needs_no_working_directory(project: Project, tmp_p
     refused = clone.run("python", "-m", "lifecycle.report", "no-such", check=False)
     assert refused.returncode == 1
     assert "'no-such' is no commit, branch, tag or DVC experiment" in refused.stderr
-
-
-def test_notebook_shows_the_served_model_and_the_experiments(
-    project: Project, s3: S3, tmp_path: Path
-) -> None:
-    settings = {
-        "SERVE_REMOTE": f"s3://{s3.bucket}/houses",
-        "SERVE_MODEL_CACHE": str(tmp_path / "cache"),
-    }
-    reader = Project(project.root, {**project.environment, **settings})
-    page = reader.root / ".local" / "explore.html"
-    done = reader.run("make", "notebook", f"BIN={Path(sys.executable).parent}", "-o", "setup")
-    assert done.stdout.splitlines()[-1] == ".local/explore.html"
-    assert done.stderr == ""
-    text = page.read_text()
-    assert md5(project.root / "model" / "serving").removesuffix(".dir") in text
-    assert text.count("<img ") == 2
-    assert " · rmse " in text
-    assert re.search(r"<(script|link)[^>]*https?:", text) is None

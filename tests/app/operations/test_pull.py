@@ -145,6 +145,7 @@ def test_server_without_a_model_starts_when_s3_is_back(
     impatient: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.operations.takeover.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(pull, "STALL_SECONDS", 2)
     version = publish(write_model(tmp_path / "model"), tmp_path / "s3", impatient.lock_file)
     with s3_that(HANGS) as address, serve(pulls_from(impatient, address)) as client:
         assert client.get("/ready").status_code == 503
