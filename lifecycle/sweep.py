@@ -77,7 +77,9 @@ def wait(prefix: str, jobs: int) -> dict[str, str]:
         if alone == PATIENCE:
             alone, starts = 0, starts + 1
             if starts > MOST_STARTS:
-                raise LookupError("The queue's workers end again and again: .dvc/tmp/exps/celery")
+                raise LookupError(
+                    "The queue's workers end again and again: see .dvc/tmp/exps/celery."
+                )
             restart([name for name, state in now.items() if state == "Running"], jobs)
         time.sleep(POLL_SECONDS)
 
