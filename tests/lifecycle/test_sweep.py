@@ -59,6 +59,8 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f"stages: {{evaluate: {{cmd: 'until [ -e {go} ]; do sleep 0.1; done', params: [a]}}}}\n"
     )
     monkeypatch.chdir(root)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", path)  # the queue's workers look for `dvc` there
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_NAME", "test")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "test@example.org")
