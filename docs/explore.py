@@ -95,7 +95,8 @@ else:
 # ## What moves the answers, and where it is weak
 
 # %%
-contributions = answers.filter(like="contribution:").rename(columns=lambda name: name[13:])
+contributions = answers.filter(regex="^contribution:")
+contributions.columns = contributions.columns.str.removeprefix("contribution:")
 if len(contributions.columns):
     largest = contributions.abs().mean().sort_values().tail(15)
     largest.plot.barh(title="mean contribution, either way")

@@ -69,7 +69,7 @@ def wait(prefix: str, jobs: int) -> dict[str, str]:
         over = {name for name, state in now.items() if state in OVER}
         for name in sorted(over - reported):
             print(f"{name}: {now[name].lower()}", flush=True)
-        starts = 0 if over - reported else starts
+            starts = 0
         reported |= over
         if over == now.keys():
             return now

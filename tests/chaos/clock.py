@@ -7,7 +7,6 @@ $ python -m tests.chaos.clock FILE     # the server; its clock is off by the sec
 """
 
 import json
-import shutil
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ import time_machine
 from app.__main__ import main as serve
 from tests.app.conftest import EXAMPLE, lock, publish, regression_answer, write_model
 from tests.app.drift.conftest import reference
-from tests.app.processes import Running, folder_with_model, started
+from tests.app.processes import Running, started
 from tests.chaos.counts import Count, Fault, Load
 from tests.chaos.server import serves, wait_long
 from tests.conftest import ROOT
@@ -31,26 +30,24 @@ STEPS = (HOUR, -HOUR, 400 * DAY, -2, 2, -30 * YEAR, 10 * YEAR, -DAY, 0)
 
 def stepped_clock(tries: int, folder: Path) -> Count:
     """Requests, a new version and the counts of `/drift` go on beside each step."""
-    home = folder_with_model(folder)
-    shutil.rmtree(home / "cache")
     answers = {}
     for shift in (1.0, 0.0):
-        model = write_model(home / f"model{shift}", shift=shift, reference=reference())
-        version = publish(model, home / "cache", home / "dvc.lock")
+        model = write_model(folder / f"model{shift}", shift=shift, reference=reference())
+        version = publish(model, folder / "cache", folder / "dvc.lock")
         answers[version] = regression_answer(EXAMPLE, shift)
     settings = {"SERVE_WATCH_SECONDS": "0.1", "PYTHONPATH": str(ROOT)}
     count = Count()
-    step = home / "step"
+    step = folder / "step"
     step.write_text("0")
     with (
-        started(home, "tests.chaos.clock", "step", settings=settings) as server,
+        started(folder, "tests.chaos.clock", "step", settings=settings) as server,
         Load(str(server.client.base_url), answers) as load,
     ):
         for number in range(tries):
             before = load.count("lost"), load.count("wrong")
             step.write_text(str(STEPS[number % len(STEPS)]))
             following = [*answers][number % 2]
-            lock(following, home / "dvc.lock")
+            lock(following, folder / "dvc.lock")
             wait_long(partial(serves, server, following))
             wait_long(partial(_has_counted_more, server, _rows_of_the_hour(server)))
             ready = server.client.get("/ready").status_code == 200
@@ -58,7 +55,7 @@ def stepped_clock(tries: int, folder: Path) -> Count:
                 lost=load.count("lost") - before[0] + (not ready),
                 wrong=load.count("wrong") - before[1],
             )
-    off = _most_days_off(home / "log")
+    off = _most_days_off(folder / "log")
     if tries >= len(STEPS) and off < 365:
         raise RuntimeError(f"The server's clock was {off} days off at most: it has not stepped.")
     count.note = f"{len(load.requests):,} requests, the clock up to {off:,} days off"

@@ -78,7 +78,7 @@ def workers(root: Path) -> list[psutil.Process]:
     """Those of the project's queue, and what they run."""
     return [
         one
-        for one in psutil.process_iter(["cmdline", "cwd"])
+        for one in psutil.process_iter(["cwd"])
         if (one.info["cwd"] or "").startswith(str(root)) and one.pid != os.getpid()
     ]
 

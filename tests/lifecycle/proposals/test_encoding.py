@@ -23,6 +23,11 @@ def categories(name: str, codes: Iterable[int]) -> Column:
     return read_column(name, pd.Series([f"v{code}" for code in codes], dtype=object))
 
 
+def days() -> Column:
+    moments = pd.date_range("2020-01-01", periods=ROWS).astype(str)
+    return read_column("day", pd.Series(moments, dtype=object))
+
+
 def numbers(name: str, values: Any) -> Column:
     return read_column(name, pd.Series(values, dtype="float64"))
 
@@ -68,28 +73,24 @@ def test_groups_of_the_holdout_are_new_in_the_trial_too(generator: np.random.Gen
 
 def test_later_rows_are_judged_where_time_parts_them(generator: np.random.Generator) -> None:
     """What holds of the older rows is turned about in later ones, before the holdout begins."""
-    days = pd.Series(pd.date_range("2020-01-01", periods=ROWS).astype(str), dtype=object)
     kind, late = generator.integers(0, 100, ROWS), np.arange(ROWS) >= 0.64 * ROWS
     target = numbers("target", np.where(late, -1, 1) * generator.normal(0, 5, 100)[kind])
     features = [categories("kind", kind), numbers("late", late)]
     assert propose_encoding(features, target, 0, None).value != ONE_HOT
-    assert propose_encoding(features, target, 0, read_column("day", days)).value == ONE_HOT
+    assert propose_encoding(features, target, 0, days()).value == ONE_HOT
 
 
 def test_rows_of_the_holdout_say_nothing_where_time_parts_it(
     generator: np.random.Generator,
 ) -> None:
-    days = read_column(
-        "day", pd.Series(pd.date_range("2020-01-01", periods=ROWS).astype(str), dtype=object)
-    )
     kind = categories("kind", generator.integers(0, 100, ROWS))
     moves = np.where(np.arange(ROWS) >= 0.8 * ROWS, generator.normal(0, 100, ROWS), 1.0)
     target = generator.normal(0, 5, 100)[pd.factorize(kind.values)[0]]
     plain, shaken = numbers("target", target), numbers("target", target * moves)
     features = [kind, numbers("other", generator.normal(0, 1, ROWS))]
-    plain_reason = propose_encoding(features, plain, 0, days).reason
+    plain_reason = propose_encoding(features, plain, 0, days()).reason
     assert "a quick trial errs" in plain_reason
-    assert propose_encoding(features, shaken, 0, days).reason == plain_reason
+    assert propose_encoding(features, shaken, 0, days()).reason == plain_reason
 
 
 @pytest.mark.parametrize(
