@@ -98,7 +98,9 @@ def dvc_config(s3: S3, prefix: str) -> dict[str, str]:
     return {"config": moved, "config.local": local}
 
 
-def create(root: Path, s3: S3, tracking: str, prefix: str, table: pd.DataFrame) -> Project:
+def create(
+    root: Path, s3: S3, tracking: str, prefix: str, table: pd.DataFrame, file: str = "table.csv"
+) -> Project:
     """A project over `table`, its DVC remote at `prefix` of the tests' bucket.
 
     The pipeline has not run yet; `params.yaml` asks for two cheap estimators.
@@ -118,10 +120,10 @@ def create(root: Path, s3: S3, tracking: str, prefix: str, table: pd.DataFrame) 
     for name, text in dvc_config(s3, prefix).items():
         (root / ".dvc" / name).write_text(text)
     (root / "data").mkdir()
-    table.to_csv(root / "data" / "table.csv", index=False)
+    table.to_csv(root / "data" / file, index=False)
     project.set(
         base__name=prefix,
-        base__path="data/table.csv",
+        base__path=f"data/{file}",
         base__target=str(table.columns[-1]),
         train__models=["lightgbm", "ridge"],
         train__sort="RMSE",
