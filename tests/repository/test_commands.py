@@ -231,7 +231,7 @@ def test_an_experiment_works_as_it_is_written(demo: Demo) -> None:
     demo.clone.run("git checkout --quiet main")
     params: dict[str, str] = {}
     for command in steps("docs/experiments.md"):
-        if command == MERGE[0]:
+        if command == "make rollback":  # README's; the rest of the document is the next test
             break
         demo.clone.run(command)
         demo.commit(command)
