@@ -3,32 +3,34 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pandas as pd
 
-from local.processes import free_port
+from local.processes import free_port, launch
 from local.s3 import S3_PORTS
-from tests.app.waiting import wait_for
-from tests.conftest import ROOT, S3, free_ports
+from tests.conftest import ROOT, S3, free_ports, running
 from tests.project import Project, create
 
-BLOCK = re.compile(r"^ *```bash\n(.*?)^ *```", re.M | re.S)
+FENCED = re.compile(r"^\s*```(\w*)\n(.*?)^\s*```", re.M | re.S)
 COMMENT = re.compile(r"\s+# .*$")
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """The code of a document's blocks in a language, in order."""
+    fences = FENCED.findall((ROOT / document).read_text())
+    return [code for name, code in fences if name == language]
 
 
 def commands(document: str) -> list[str]:
     """Every command of a document's blocks in `bash`, in order, without its comment."""
     done: list[str] = []
     is_whole = True
-    for block in BLOCK.findall((ROOT / document).read_text()):
+    for block in blocks(document, "bash"):
         for line in block.splitlines():
             text = COMMENT.sub("", line).strip()
             if is_whole and text:
@@ -65,31 +67,10 @@ class Clone:
     @contextmanager
     def running(self, command: str, url: str) -> Iterator[None]:
         """Run a command that does not end by itself, until the end of the block."""
-        with (self.project.root.parent / "log").open("wb") as log:
-            process = subprocess.Popen(
-                self.shell(command),
-                cwd=self.project.root,
-                env=self.project.environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-            try:
-                wait_for(lambda: process.poll() is not None or answers(url), seconds=60)
-                assert process.poll() is None, Path(log.name).read_text()
-                yield
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGINT)
-                process.wait(timeout=60)
-
-
-def answers(url: str) -> bool:
-    """Whether a server says 200."""
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
+        root, environment = self.project.root, self.project.environment
+        service = launch("server", self.shell(command), environment, root.parent / "log", root)
+        with running(service, url):
+            yield
 
 
 def link_environment(root: Path) -> None:

@@ -6,7 +6,6 @@ Here means in the order of the document, in a clone with services of its own.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import httpx
 import pandas as pd
@@ -14,9 +13,8 @@ import pytest
 import yaml
 from plotnine.data import diamonds
 
-from local import services
 from tests.conftest import ROOT
-from tests.repository.commands import Clone, clone, commands
+from tests.repository.commands import FENCED, Clone, clone, commands
 from tests.repository.test_documents import DOCUMENTS
 
 CLUSTER = "not run: there is no container engine; tests/repository/test_deploy.py"
@@ -85,6 +83,9 @@ ELSEWHERE = {
     "dvc exp run --queue -S 'train.models=[lightgbm],[xgboost]' -S train.folds=3,5 evaluate": QUEUE,
     "dvc queue start --jobs 2": QUEUE,
     "dvc queue status": QUEUE,
+    "dvc exp run -S train.blend=0 -S 'train.models=[lightgbm]' evaluate": (
+        "tests/lifecycle/test_sweep.py"
+    ),
     "dvc exp push origin NAME": "tests/lifecycle/test_sweep.py",
     "dvc exp pull origin NAME": "tests/lifecycle/test_sweep.py",
     "dvc exp apply NAME": QUEUE,
@@ -102,6 +103,8 @@ ELSEWHERE = {
     ),
     "dvc exp run -S train.parallel=tcp://10.0.0.1:8786": "tests/stages/training/test_threads.py",
 }
+ANSWERS = ("docs/batch.md", "docs/drift.md", "docs/explanations.md", "docs/intervals.md")
+WALKED = ("README.md", *ANSWERS, "docs/experiments.md", "docs/tutorial.md")
 SERVER = "SERVE_REMOTE=s3://tabular-model/dvc python -m app"
 # What docs/experiments.md says of two branches that both changed dvc.lock
 MERGE = [
@@ -122,73 +125,56 @@ def test_what_is_run_elsewhere_is_in_a_document_and_the_test_exists() -> None:
     assert [path for path in sorted(tests) if not (ROOT / path).exists()] == []
 
 
+def test_a_document_that_is_not_walked_has_no_command_of_its_own() -> None:
+    walked = {command for document in WALKED for command in steps(document)}
+    others = {command for document in DOCUMENTS for command in steps(document)}
+    assert others - walked == set()
+
+
 def test_no_block_holds_commands_in_another_way() -> None:
     programs = r"(?:make|dvc|git|python|curl|pip|dask|docker|kubectl|sudo|uvicorn) [\w-]"
     for document in DOCUMENTS:
-        for kind, block in re.findall(
-            r"^ *```(\w*)\n(.*?)^ *```", (ROOT / document).read_text(), re.M | re.S
-        ):
+        for kind, block in FENCED.findall((ROOT / document).read_text()):
             if kind != "bash":
                 assert re.findall(rf"^\s*(?:\$ )?{programs}.*", block, re.M) == [], document
 
 
-@dataclass(frozen=True)
-class Demo:
-    """A clone over 400 diamonds after `make demo`, and what that printed."""
-
-    clone: Clone
-    said: str
-
-    def commit(self, message: str) -> None:
-        """What a user does before the next step."""
-        self.clone.project.run("git", "add", "--all")
-        self.clone.project.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
+def commit(one: Clone, message: str) -> None:
+    """What a user does before the next step."""
+    one.project.run("git", "add", "--all")
+    one.project.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """README's first command, and then services that stay."""
+def diamond(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """A clone over 400 diamonds after README's first command, and with services that stay."""
     table = diamonds.sample(400, random_state=1)
     table = table[[*table.columns.drop("price"), "price"]]
     with clone(tmp_path_factory.mktemp("home"), "diamonds", table) as one:
         one.project.set(evaluate__gate__beat_baseline=False)
         one.places["s3://tabular-model/dvc"] = "s3://diamonds/diamonds"
-        done = Demo(one, one.run("make demo"))
-        for name in services.SERVICES:  # it stops what it started
-            assert services.service(one.project.root / ".local", name).processes() == []
-        done.commit("Diamonds")
+        one.run("make demo")
+        commit(one, "Diamonds")
         one.run("make up")
-        yield done
+        yield one
 
 
 @pytest.fixture
-def server(demo: Demo) -> Iterator[str]:
+def server(diamond: Clone) -> Iterator[str]:
     """The API of that clone; its URL."""
-    url = demo.clone.places["http://127.0.0.1:8000"]
-    with demo.clone.running(SERVER, f"{url}/ready"):
+    url = diamond.places["http://127.0.0.1:8000"]
+    with diamond.running(SERVER, f"{url}/ready"):
         yield url
 
 
 @pytest.mark.long
-def test_the_demo_leads_from_a_table_to_served_predictions(demo: Demo) -> None:
-    (version,) = re.findall(r"^Model diamonds, version ([0-9a-f]{32})$", demo.said, re.M)
-    assert f"md5: {version}.dir" in demo.clone.project.run("git", "show", "HEAD:dvc.lock").stdout
-    assert re.search(r"^Leaderboard .*\n.*\n +\w+ +(?:compare|blend) ", demo.said, re.M)
-    rows = demo.said[demo.said.index("Answers to five rows") :].splitlines()[1:7]
-    assert rows[0].split()[-2:] == ["price", "prediction"]
-    for row in rows[1:]:
-        actual, prediction = map(float, row.split()[-2:])
-        assert prediction == pytest.approx(actual, rel=0.9, abs=600)
-
-
-@pytest.mark.long
-def test_readme_works_as_it_is_written(demo: Demo, server: str) -> None:
-    root = demo.clone.project.root
+def test_readme_works_as_it_is_written(diamond: Clone, server: str) -> None:
+    root = diamond.project.root
     said: dict[str, str] = {}
     for command in steps("README.md"):
         if command not in {"make demo", SERVER}:
-            said[command] = demo.clone.run(command)
-            demo.commit(command)
+            said[command] = diamond.run(command)
+            commit(diamond, command)
     assert len(pd.read_csv(root / "scored.csv")) == 400
     assert len(pd.read_csv(root / "scored" / "diamonds.csv")) == 400
     (answers,) = [text for command, text in said.items() if command.startswith("curl")]
@@ -200,14 +186,11 @@ def test_readme_works_as_it_is_written(demo: Demo, server: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "document",
-    ["docs/batch.md", "docs/drift.md", "docs/explanations.md", "docs/intervals.md"],
-)
+@pytest.mark.parametrize("document", ANSWERS)
 def test_a_document_about_answers_works_as_it_is_written(
-    demo: Demo, server: str, document: str
+    diamond: Clone, server: str, document: str
 ) -> None:
-    root = demo.clone.project.root
+    root = diamond.project.root
     table = pd.read_csv(root / "data" / "diamonds.csv")
     table.to_csv(root / "january.csv", index=False)
     sent = httpx.post(
@@ -219,7 +202,7 @@ def test_a_document_about_answers_works_as_it_is_written(
     truths = pd.DataFrame({"id": "january", "row": range(3, 401), "value": table["price"][2:]})
     truths.to_csv(root / "truths.csv", index=False)
     for command in steps(document):
-        said = demo.clone.run(command)
+        said = diamond.run(command)
         if "/truth " in command:
             assert json.loads(said)["joined"] >= 1
         elif command.startswith("curl"):
@@ -227,33 +210,33 @@ def test_a_document_about_answers_works_as_it_is_written(
 
 
 @pytest.mark.long
-def test_an_experiment_works_as_it_is_written(demo: Demo) -> None:
-    demo.clone.run("git checkout --quiet main")
+def test_an_experiment_works_as_it_is_written(diamond: Clone) -> None:
+    diamond.run("git checkout --quiet main")
     params: dict[str, str] = {}
     for command in steps("docs/experiments.md"):
         if command == "make rollback":  # README's; the rest of the document is the next test
             break
-        demo.clone.run(command)
-        demo.commit(command)
-        params[command] = (demo.clone.project.root / "params.yaml").read_text()
+        diamond.run(command)
+        commit(diamond, command)
+        params[command] = (diamond.project.root / "params.yaml").read_text()
     tried = [text for command, text in params.items() if "catboost" in command]
     assert yaml.safe_load(tried[0])["train"]["models"] == ["lightgbm", "catboost"]
 
 
 @pytest.mark.long
-def test_a_conflict_of_two_versions_is_solved_as_it_is_written(demo: Demo) -> None:
-    project = demo.clone.project
+def test_a_conflict_of_two_versions_is_solved_as_it_is_written(diamond: Clone) -> None:
+    project = diamond.project
     for branch, change in (("theirs", {"train__folds": 3}), ("ours", {"deploy__about": "Ours"})):
         project.run("git", "checkout", "--quiet", "-b", branch, "main")
         project.set(**change)
-        demo.clone.run("dvc repro && dvc push")
-        demo.commit(branch)
+        diamond.run("dvc repro && dvc push")
+        commit(diamond, branch)
     merge = project.run("git", "merge", "theirs", check=False)
     assert "CONFLICT (content): Merge conflict in dvc.lock" in merge.stdout
     project.environment["GIT_EDITOR"] = "true"
     for command in MERGE:
-        demo.clone.run(command)
-    assert demo.clone.run("dvc status").strip() == "Data and pipelines are up to date."
+        diamond.run(command)
+    assert diamond.run("dvc status").strip() == "Data and pipelines are up to date."
     assert project.run("git", "status", "--porcelain").stdout == ""
     manifest = json.loads((project.root / "model" / "serving" / "manifest.json").read_text())
     assert manifest["about"] == "Ours"

@@ -12,13 +12,13 @@ from dvc.cli.parser import get_main_parser
 
 from app.settings import FOREIGN, PREFIX, Settings
 from tests.conftest import ROOT
+from tests.repository.commands import FENCED
 
 DOCUMENTS = [
     path.relative_to(ROOT).as_posix()
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/**/*.md"))
 ]
-# Code: blocks between fences, and spans between backticks
-FENCED = re.compile(r"^\s*```\w*\n(.*?)^\s*```", re.M | re.S)
+# Code in a line, between backticks
 SPAN = re.compile(r"(`+)(.+?)\1", re.S)
 # Written by the set-up, the pipeline or a user
 MADE = (
@@ -42,7 +42,7 @@ GONE = {"CHANGELOG.md"}  # it names what was before
 def code(document: str) -> Iterator[str]:
     """Every line of a block and every span."""
     text = (ROOT / document).read_text()
-    for block in FENCED.findall(text):
+    for _, block in FENCED.findall(text):
         yield from block.splitlines()
     for _, span in SPAN.findall(FENCED.sub("", text)):
         yield " ".join(span.split())

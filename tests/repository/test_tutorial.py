@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.project import houses
-from tests.repository.commands import clone, commands
+from tests.repository.commands import blocks, clone, commands
 
 DOCUMENT = "docs/tutorial.md"
 TEXT = (ROOT / DOCUMENT).read_text()
@@ -17,7 +17,7 @@ TEXT = (ROOT / DOCUMENT).read_text()
 @pytest.mark.slow
 @pytest.mark.long
 def test_the_commands_work_and_the_story_is_true(tmp_path: Path) -> None:
-    (program,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
+    (program,) = blocks(DOCUMENT, "python")
     first, *others = commands(DOCUMENT)
     assert first.startswith("git clone <this repository>")
     said: dict[str, str] = {}
