@@ -89,3 +89,4 @@ def warm_up(cores: int) -> None:
     for source in FILES:
         import_module(source.module)
     memory.release()
+    memory.release_code()

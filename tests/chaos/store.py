@@ -2,7 +2,10 @@
 
 import random
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,8 +27,10 @@ from tests.app.processes import folder_with_model, started
 from tests.chaos.counts import Count, Fault, is_right
 from tests.chaos.server import serves, wait_long
 from tests.conftest import BUCKET, KEY, S3, SECRET, free_ports, running
-from tests.project import create, houses
+from tests.project import Project, create, houses
 
+# Of `two_pushes`: what both clones push, and when the killed push has ended at the latest.
+SHARED_BYTES, PUSH_SECONDS = 20_000_000, 4.0
 EMPTY = b"\r\nContent-Length: 0\r\n\r\n"
 SKEWED = b"<Error><Code>RequestTimeTooSkewed</Code><Message>Your clock is wrong</Message></Error>"
 BROKEN = {
@@ -190,6 +195,51 @@ def broken_pull(tries: int, folder: Path) -> Count:
     return count
 
 
+def two_pushes(tries: int, folder: Path) -> Count:
+    """Two clones push at the same moment, one is killed and repeats it: all can be pulled."""
+    generator = random.Random(0)
+    count = Count()
+    with own_s3(folder / "other") as (settings, _), ThreadPoolExecutor(2) as people:
+        at = S3(str(settings.aws_endpoint_url))
+        project = create(folder / "tree", at, "", "pushed", houses())
+        clones = [project.clone(folder / name) for name in ("one", "two", "third")]
+        *pushing, third = clones
+        for _ in range(tries):
+            shared = generator.randbytes(SHARED_BYTES)
+            for one in pushing:
+                (one.root / "data").mkdir(exist_ok=True)
+                (one.root / "data" / "shared").write_bytes(shared)
+                (one.root / "data" / "own").write_bytes(generator.randbytes(10_000))
+                one.run("dvc", "add", "--quiet", "data")
+            killed = people.submit(push_killed, pushing[0], generator.uniform(0, PUSH_SECONDS))
+            pushed = [people.submit(one.run, "dvc", "push", check=False) for one in pushing[1:]]
+            killed.result()
+            pushed.append(people.submit(pushing[0].run, "dvc", "push", check=False))
+            failed = [one.result().returncode for one in pushed]
+            different = 0
+            for one in pushing:
+                shutil.copy(one.root / "data.dvc", third.root)
+                pulled = third.run("dvc", "pull", "--force", "data", check=False)
+                failed.append(pulled.returncode)
+                different += contents(third.root / "data") != contents(one.root / "data")
+                shutil.rmtree(third.root / ".dvc" / "cache")
+            count.add(lost=any(failed), wrong=different)
+    return count
+
+
+def push_killed(project: Project, seconds: float) -> None:
+    """Push, and kill that after so many seconds."""
+    command = ["dvc", "push", "--quiet"]
+    with subprocess.Popen(command, cwd=project.root, env=project.environment) as process:
+        time.sleep(seconds)
+        process.kill()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """What is in a folder's files."""
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
 def killed_s3(tries: int, folder: Path) -> Count:
     """What S3 has taken is there after a SIGKILL and a new start."""
     port = free_ports(S3_PORTS)
@@ -272,5 +322,6 @@ FAULTS = (
     Fault("one bit of a model in S3", flipped_byte_in_s3, 5, 100),
     Fault("two servers pull into one cache", two_servers, 4, 40),
     Fault("`dvc pull` from such an S3", broken_pull, 0, 14),
+    Fault("two pushes at once, one of them killed", two_pushes, 0, 20),
     Fault("SIGKILL of S3", killed_s3, 0, 10),
 )
