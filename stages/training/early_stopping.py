@@ -3,8 +3,9 @@
 In `train.models`, `n_estimators: auto` asks for it.
 """
 
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,37 @@ import pandas as pd
 AUTO = "auto"
 MOST = 5000  # trees
 PATIENCE = 60  # trees without a better loss
+
+
+class Boosting(NamedTuple):
+    """One fold's fit.
+
+    Attributes:
+        estimator: fitted, with more trees than it needs.
+        losses: on the fold's other rows, after each tree.
+        is_cut_short: the time was over while the losses still got better.
+    """
+
+    estimator: Any
+    losses: list[float]
+    is_cut_short: bool
+
+
+class Clock:
+    """Tells when a fit has to end.
+
+    Args:
+        seconds: from now on; None for no end.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+        self.has_ended = False
+
+    def is_over(self) -> bool:
+        """Whether the time is over, which is remembered."""
+        self.has_ended = self._end is not None and time.monotonic() >= self._end
+        return self.has_ended
 
 
 def is_asked(estimator: Any) -> bool:
@@ -43,18 +75,21 @@ def library(estimator: Any) -> str:
 
 
 def fit(
-    estimator: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame, truth: pd.Series
-) -> tuple[Any, list[float]]:
-    """Fit on some rows until the loss on others gets no better.
-
-    Returns:
-        The fitted estimator, with more trees than it needs, and the loss after each tree.
-    """
+    estimator: Any,
+    X: pd.DataFrame,
+    y: pd.Series,
+    others: pd.DataFrame,
+    truth: pd.Series,
+    seconds: float | None = None,
+) -> Boosting:
+    """Fit on some rows until the loss on others gets no better, or the time is over."""
     estimator.set_params(n_estimators=MOST)
-    return estimator, FITS[library(estimator)](estimator, X, y, (others, truth))
+    clock = Clock(seconds)
+    losses = FITS[library(estimator)](estimator, X, y, (others, truth), clock)
+    return Boosting(estimator, losses, clock.has_ended)
 
 
-def _lightgbm(estimator: Any, X: Any, y: Any, others: tuple[Any, Any]) -> list[float]:
+def _lightgbm(estimator: Any, X: Any, y: Any, others: tuple[Any, Any], clock: Clock) -> list[float]:
     from lightgbm.callback import CallbackEnv, EarlyStopException
 
     losses: list[float] = []
@@ -62,7 +97,7 @@ def _lightgbm(estimator: Any, X: Any, y: Any, others: tuple[Any, Any]) -> list[f
     def stop(state: CallbackEnv) -> None:
         ((_, _, loss, _),) = state.evaluation_result_list
         losses.append(loss)
-        if len(losses) - int(np.argmin(losses)) > PATIENCE:
+        if len(losses) - int(np.argmin(losses)) > PATIENCE or clock.is_over():
             # LightGBM's own callback forgets the trees after the best, which another fold may need
             raise EarlyStopException(state.iteration, state.evaluation_result_list)
 
@@ -70,16 +105,33 @@ def _lightgbm(estimator: Any, X: Any, y: Any, others: tuple[Any, Any]) -> list[f
     return losses
 
 
-def _xgboost(estimator: Any, X: Any, y: Any, others: tuple[Any, Any]) -> list[float]:
-    estimator.set_params(early_stopping_rounds=PATIENCE)
+def _xgboost(estimator: Any, X: Any, y: Any, others: tuple[Any, Any], clock: Clock) -> list[float]:
+    from xgboost.callback import TrainingCallback
+
+    class Stop(TrainingCallback):
+        def after_iteration(self, *_: Any) -> bool:
+            return clock.is_over()
+
+    estimator.set_params(early_stopping_rounds=PATIENCE, callbacks=[Stop()])
     estimator.fit(X, y, eval_set=[others], verbose=False)
+    estimator.set_params(callbacks=None)  # it would be part of what is kept
     ((losses,),) = (one.values() for one in estimator.evals_result().values())
     return list(losses)
 
 
-def _catboost(estimator: Any, X: Any, y: Any, others: tuple[Any, Any]) -> list[float]:
+def _catboost(estimator: Any, X: Any, y: Any, others: tuple[Any, Any], clock: Clock) -> list[float]:
+    class GoOn:
+        def after_iteration(self, _: Any) -> bool:
+            return not clock.is_over()
+
     estimator.fit(
-        X, y, eval_set=others, early_stopping_rounds=PATIENCE, use_best_model=False, verbose=False
+        X,
+        y,
+        eval_set=others,
+        early_stopping_rounds=PATIENCE,
+        use_best_model=False,
+        verbose=False,
+        callbacks=[GoOn()],
     )
     losses = estimator.get_evals_result()["validation"]
     return list(losses[estimator.get_all_params()["loss_function"]])
@@ -95,7 +147,8 @@ FITS: dict[str, Callable[..., list[float]]] = {
 def fewest(losses: Sequence[Sequence[float]]) -> int:
     """The number of trees with the least mean loss over the folds.
 
-    No fold is asked for more trees than it has: each goes on for `PATIENCE` trees after its best.
+    No fold is asked for more trees than it has: each goes on for `PATIENCE` trees after its best,
+    unless its time is over.
     """
     length = min(map(len, losses))
     mean = np.mean([one[:length] for one in losses], axis=0)

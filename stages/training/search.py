@@ -106,7 +106,8 @@ class Search:
         self.board = Leaderboard(experiment, params.sort)
         self.entries: list[Entry] = []
         self.threshold_trial: Trial | None = None
-        self.begun = time.monotonic()
+        if params.budget_minutes is not None:
+            trials.end = time.monotonic() + 60 * params.budget_minutes
         self.is_cut_short = False
         self.verbose = sys.stderr.isatty()
 
@@ -117,8 +118,8 @@ class Search:
 
     def has_time(self, step: str) -> bool:
         """Whether the budget allows a further step; says so if not."""
-        budget = self.params.budget_minutes
-        if budget is None or time.monotonic() - self.begun < 60 * budget:
+        left = self.trials.seconds_left
+        if left is None or left > 0:
             return True
         self.skip(step)
         return False
@@ -130,6 +131,9 @@ class Search:
 
     def add(self, step: str, entry: Entry, note: str = "") -> None:
         """Put a trial on the leaderboard."""
+        if entry.trial.is_cut_short:
+            self.is_cut_short = True
+            note += ": train.budget_minutes was over"
         self.board.add(entry.name, step, entry.trial.scores, note)
         self.entries.append(entry)
 

@@ -7,6 +7,8 @@ errors on rows that a fold never saw tell how wide an honest prediction interval
 
 import contextlib
 import io
+import math
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,12 +56,14 @@ class Trial:
         scores: PyCaret's table: a row for each fold, then `Mean` and `Std`.
         folds: what it answered.
         asked: its identity before early stopping found its number of trees.
+        is_cut_short: early stopping had no time to find the best number.
     """
 
     estimator: Any
     scores: pd.DataFrame
     folds: Sequence[Fold]
     asked: str
+    is_cut_short: bool
 
 
 @dataclass
@@ -70,11 +74,18 @@ class Trials:
         done: the trials.
         report: called with each new one.
         given: the folds of the next estimator, where they are known.
+        end: the moment at which boosting has to stop, of `time.monotonic`; None for no such moment.
     """
 
     done: list[Trial] = field(default_factory=list)
     report: Callable[[Trial], None] | None = None
     given: Sequence[Fold] | None = None
+    end: float | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until boosting has to stop."""
+        return None if self.end is None else self.end - time.monotonic()
 
     def of(self, estimator: Any) -> Trial:
         """The latest trial of an estimator with the same hyperparameters.
@@ -130,8 +141,10 @@ def keep_answers(experiment: Any) -> Iterator[Trials]:
         model = arguments["model"]
         asked = identity(model)
         folds: list[Fold] = []
+        is_cut_short = False
 
         def folds_of(pipeline: Any, X: pd.DataFrame, y: pd.Series, **options: Any) -> Any:
+            nonlocal is_cut_short
             known = trials.given or trials.derived(model) if is_plain else None
             trials.given = None
             if known is None:
@@ -139,13 +152,13 @@ def keep_answers(experiment: Any) -> Iterator[Trials]:
                 if not parts:
                     cv, groups = options["cv"], options["groups"]
                     parts.extend(prepare_folds(pipeline, X, y, cv, groups, n_jobs))
-                known = fit_folds(model, parts, n_jobs)
+                known, is_cut_short = fit_folds(model, parts, n_jobs, trials.seconds_left)
             folds.extend(known)
             return score(folds, y, options["scoring"])
 
         with patch("sklearn.model_selection.cross_validate", folds_of):
             result = pycarets(**{**arguments, "refit": False})
-        trials.done.append(Trial(model, result[2], folds, asked))
+        trials.done.append(Trial(model, result[2], folds, asked, is_cut_short))
         if trials.report:
             trials.report(trials.done[-1])
         return result
@@ -182,30 +195,50 @@ def prepare(
     return Part(rows, preparation, *prepared, *preparation.transform(X.iloc[rows], y.iloc[rows]))
 
 
-def fit_folds(estimator: Any, parts: Sequence[Part], n_jobs: int) -> list[Fold]:
+def fit_folds(
+    estimator: Any, parts: Sequence[Part], n_jobs: int, seconds: float | None = None
+) -> tuple[list[Fold], bool]:
     """Fit a copy of an estimator on each fold's training rows, and ask it about the others.
 
     Args:
         estimator: is given the number of trees that early stopping finds, if it asks for one.
         parts: of `prepare_folds`.
         n_jobs: fits side by side; does not change the result.
+        seconds: for all folds, after which early stopping stops whatever the losses; None for
+            no limit.
+
+    Returns:
+        The folds, and whether the time cut the boosting short.
     """
-    is_asked = early_stopping.is_asked(estimator)
-    fit = early_stopping.fit if is_asked else fit_and_answer
-    done = joblib.Parallel(n_jobs=n_jobs)(
-        joblib.delayed(quietly)(fit, clone(estimator), part.X, part.y, part.others, part.truth)
-        for part in parts
-    )
-    if is_asked:
-        trees = early_stopping.fewest([losses for _, losses in done])
-        estimator.set_params(**early_stopping.settled(done[0][0], trees))
+    parallel = joblib.Parallel(n_jobs=n_jobs)
+    is_cut_short = False
+    if early_stopping.is_asked(estimator):
+        turns = math.ceil(len(parts) / joblib.effective_n_jobs(n_jobs))
+        fits = parallel(
+            joblib.delayed(quietly)(
+                early_stopping.fit,
+                clone(estimator),
+                *(part.X, part.y, part.others, part.truth),
+                None if seconds is None else seconds / turns,
+            )
+            for part in parts
+        )
+        is_cut_short = any(fit.is_cut_short for fit in fits)
+        trees = early_stopping.fewest([fit.losses for fit in fits])
+        estimator.set_params(**early_stopping.settled(fits[0].estimator, trees))
         done = [
-            answer(fitted, part.others, **early_stopping.limit(fitted, trees))
-            for (fitted, _), part in zip(done, parts, strict=True)
+            answer(fit.estimator, part.others, **early_stopping.limit(fit.estimator, trees))
+            for fit, part in zip(fits, parts, strict=True)
         ]
+    else:
+        done = parallel(
+            joblib.delayed(quietly)(fit_and_answer, clone(estimator), part.X, part.y, part.others)
+            for part in parts
+        )
     for answers, part in zip(done, parts, strict=True):
         answers["predict"] = np.asarray(part.preparation.inverse_transform(answers["predict"]))
-    return [Fold(part.rows, answers) for answers, part in zip(done, parts, strict=True)]
+    folds = [Fold(part.rows, answers) for answers, part in zip(done, parts, strict=True)]
+    return folds, is_cut_short
 
 
 def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -220,8 +253,6 @@ def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
 
-def fit_and_answer(
-    estimator: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame, _: pd.Series
-) -> Answers:
+def fit_and_answer(estimator: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame) -> Answers:
     """Fit on some rows and answer others."""
     return answer(estimator.fit(X, y), others)
