@@ -53,6 +53,17 @@ def test_a_rebuild_on_a_fresh_clone_leaves_the_lock_as_it_was(
     assert (clone.root / "dvc.lock").read_bytes() == (project.root / "dvc.lock").read_bytes()
 
 
+def test_an_index_of_git_that_is_locked_stops_no_stage(project: Project, tmp_path: Path) -> None:
+    """As after a SIGKILL, or while an editor looks at the work tree."""
+    clone = project.clone(tmp_path / "clone")
+    clone.run("dvc", "pull", "data.dvc")
+    lock = clone.root / ".git" / "index.lock"
+    lock.touch()
+    clone.run("dvc", "repro", "--force", "prepare")
+    lock.unlink()
+    assert clone.run("git", "status", "--porcelain").stdout == ""
+
+
 def test_everything_comes_back_from_s3(project: Project) -> None:
     for name in ("data", "model", "prepared", ".dvc/cache"):
         shutil.rmtree(project.root / name)

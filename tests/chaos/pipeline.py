@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,8 @@ def killed_repro(tries: int, folder: Path) -> Count:
             time.sleep(generator.uniform(0, made.seconds))
             os.killpg(process.pid, signal.SIGKILL)
         done = made.project.run("dvc", "repro", check=False)
+        if done.returncode:
+            print(done.stderr, file=sys.stderr)
         count.add(lost=done.returncode != 0, wrong=done.returncode == 0 and not made.is_same())
     return count
 
