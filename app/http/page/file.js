@@ -114,7 +114,7 @@ async function showAfter(place, model, file, sent, request) {
   const shown = (cell, i) => (isNumber(i) && cell !== "" && Number.isFinite(Number(cell)) ? answer(cell) : cell);
   const first = rows.slice(0, ROWS).map((cells) => order.map((column, i) => shown(cells[column], i)));
   place.replaceChildren(
-    element("h3", { textContent: `${file.name}: ${whole ? `${number(rows.length)} rows` : "its rows"} predicted` }),
+    element("h3", { textContent: `${file.name}: ${whole ? `${number(rows.length)} ${rows.length === 1 ? "row" : "rows"}` : "its rows"} predicted` }),
     element("p", {}, link, ` ${number(Math.ceil(csv.size / 1024))} KiB`),
     ...distribution(model, rows.map((cells) => cells[header.length - count]), whole),
     element("h3", { textContent: "The first rows" }),

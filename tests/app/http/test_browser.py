@@ -302,7 +302,7 @@ def test_a_file_can_be_dropped(visit: Visit) -> None:
         f"{HEADER}\n{ROW}\n",
     )
     page.dispatch_event("#drop", "drop", {"dataTransfer": data})
-    expect(page.locator("#result")).to_contain_text("dropped.csv: 1 rows predicted")
+    expect(page.locator("#result")).to_contain_text("dropped.csv: 1 row predicted")
 
 
 def test_a_classification_shows_probabilities_and_counts(classifier_visit: Visit) -> None:
@@ -353,7 +353,7 @@ def test_everybody_can_read_it(visit: Visit, theme: str, width: int) -> None:
     page.get_by_role("button", name="Predict").click()
     page.get_by_text("Parameters (3)").click()
     send_file(page, "rows.csv", f"{HEADER}\n{ROW}\n")
-    expect(page.locator("#result")).to_contain_text("1 rows predicted")
+    expect(page.locator("#result")).to_contain_text("1 row predicted")
     assert violations(page) == []
     send_file(page, "wrong.csv", f"{HEADER}\n{ROW.replace('1.5', 'heavy')}\n")
     expect(page.locator("td.fault")).to_be_visible()
