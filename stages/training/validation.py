@@ -8,11 +8,13 @@ errors on rows that a fold never saw tell how wide an honest prediction interval
 import contextlib
 import io
 import math
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -24,6 +26,8 @@ from sklearn.base import clone
 from stages.training import early_stopping
 from stages.training.answers import Answers, Fold, answer, at_threshold, mean, score
 from stages.training.threads import one_thread
+
+SILENCE_SECONDS = 20.0  # after which one more fold is told of
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ def keep_answers(experiment: Any) -> Iterator[Trials]:
     pycarets = experiment._create_model_with_cv
     # A blend averages before the target is transformed back; its members' answers are after that
     is_plain = "target_transformation" not in dict(experiment.pipeline.steps)
+    tell = partial(print, file=sys.stdout, flush=True)  # PyCaret hides what is printed later
 
     def cross_validate(**arguments: Any) -> Any:
         model = arguments["model"]
@@ -152,7 +157,7 @@ def keep_answers(experiment: Any) -> Iterator[Trials]:
                 if not parts:
                     cv, groups = options["cv"], options["groups"]
                     parts.extend(prepare_folds(pipeline, X, y, cv, groups, n_jobs))
-                known, is_cut_short = fit_folds(model, parts, n_jobs, trials.seconds_left)
+                known, is_cut_short = fit_folds(model, parts, n_jobs, trials.seconds_left, tell)
             folds.extend(known)
             return score(folds, y, options["scoring"])
 
@@ -196,7 +201,11 @@ def prepare(
 
 
 def fit_folds(
-    estimator: Any, parts: Sequence[Part], n_jobs: int, seconds: float | None = None
+    estimator: Any,
+    parts: Sequence[Part],
+    n_jobs: int,
+    seconds: float | None,
+    tell: Callable[[str], object],
 ) -> tuple[list[Fold], bool]:
     """Fit a copy of an estimator on each fold's training rows, and ask it about the others.
 
@@ -206,23 +215,16 @@ def fit_folds(
         n_jobs: fits side by side; does not change the result.
         seconds: for all folds, after which early stopping stops whatever the losses; None for
             no limit.
+        tell: is given a line, now and then, where it takes long.
 
     Returns:
         The folds, and whether the time cut the boosting short.
     """
-    parallel = joblib.Parallel(n_jobs=n_jobs)
     is_cut_short = False
     if early_stopping.is_asked(estimator):
         turns = math.ceil(len(parts) / joblib.effective_n_jobs(n_jobs))
-        fits = parallel(
-            joblib.delayed(quietly)(
-                early_stopping.fit,
-                clone(estimator),
-                *(part.X, part.y, part.others, part.truth),
-                None if seconds is None else seconds / turns,
-            )
-            for part in parts
-        )
+        share = None if seconds is None else seconds / turns
+        fits = fit_each(early_stopping.fit, estimator, parts, n_jobs, share, tell=tell)
         is_cut_short = any(fit.is_cut_short for fit in fits)
         trees = early_stopping.fewest([fit.losses for fit in fits])
         estimator.set_params(**early_stopping.settled(fits[0].estimator, trees))
@@ -231,14 +233,52 @@ def fit_folds(
             for fit, part in zip(fits, parts, strict=True)
         ]
     else:
-        done = parallel(
-            joblib.delayed(quietly)(fit_and_answer, clone(estimator), part.X, part.y, part.others)
-            for part in parts
-        )
+        done = fit_each(fit_and_answer, estimator, parts, n_jobs, tell=tell)
     for answers, part in zip(done, parts, strict=True):
         answers["predict"] = np.asarray(part.preparation.inverse_transform(answers["predict"]))
     folds = [Fold(part.rows, answers) for answers, part in zip(done, parts, strict=True)]
     return folds, is_cut_short
+
+
+def fit_each(
+    fit: Callable[..., Any],
+    estimator: Any,
+    parts: Sequence[Part],
+    n_jobs: int,
+    *options: Any,
+    tell: Callable[[str], object],
+) -> list[Any]:
+    """What `fit` gives for a copy of the estimator and each fold's rows; long work tells of it."""
+    fits: list[Any] = Told(n_jobs, type(estimator).__name__, len(parts), tell)(
+        joblib.delayed(quietly)(
+            fit, clone(estimator), part.X, part.y, part.others, part.truth, *options
+        )
+        for part in parts
+    )
+    return fits
+
+
+class Told(joblib.Parallel):
+    """Work side by side that tells how far it is, where that takes long.
+
+    Args:
+        n_jobs: fits side by side.
+        name: what is fitted.
+        total: how often.
+        tell: is given a line.
+    """
+
+    def __init__(self, n_jobs: int, name: str, total: int, tell: Callable[[str], object]) -> None:
+        super().__init__(n_jobs=n_jobs)
+        self._name, self._total, self._tell = name, total, tell
+        self._last = time.monotonic()
+
+    def print_progress(self) -> None:
+        """Called by joblib when a fit is done."""
+        now, done = time.monotonic(), self.n_completed_tasks
+        if done < self._total and now - self._last > SILENCE_SECONDS:
+            self._last = now
+            self._tell(f"train: {self._name}: {done} of {self._total} folds are fitted")
 
 
 def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -253,6 +293,8 @@ def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
 
-def fit_and_answer(estimator: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame) -> Answers:
+def fit_and_answer(
+    estimator: Any, X: pd.DataFrame, y: pd.Series, others: pd.DataFrame, _: pd.Series
+) -> Answers:
     """Fit on some rows and answer others."""
     return answer(estimator.fit(X, y), others)

@@ -39,7 +39,10 @@ def main() -> None:
     failed = False
     # Processes of their own: some faults change what holds for a whole process.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(command.jobs, context, max_tasks_per_child=1) as pool:
+    # Standard output is the table's; what a server logs goes to the other one
+    with ProcessPoolExecutor(
+        command.jobs, context, initializer=os.dup2, initargs=(2, 1), max_tasks_per_child=1
+    ) as pool:
         runs = {pool.submit(fault.timed, command.part): fault for fault in faults}
         for run in as_completed(runs):
             count, seconds = run.result()

@@ -13,6 +13,7 @@ from stages.params import Train
 from stages.schema import Schema, model_frame
 from stages.tracking import Tracking
 from stages.train import log_threshold
+from stages.training import validation
 from stages.training.experiment import start
 from stages.training.logger import PyCaretLogger
 from stages.training.repairs import anonymous
@@ -340,3 +341,15 @@ def test_a_budget_that_ran_out_keeps_the_best_so_far_and_says_that_time_decided(
     said = capsys.readouterr().out
     assert "train: stack     not tried: train.budget_minutes is over" in said
     assert "set train.budget_minutes to null" in said
+
+
+def test_long_work_tells_how_many_folds_are_fitted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched("regression", models=["lr"], folds=3)
+    assert "folds are fitted" not in capsys.readouterr().out
+    monkeypatch.setattr(validation, "SILENCE_SECONDS", 0.0)
+    searched("regression", models=["lr"], folds=3)
+    said = capsys.readouterr().out
+    assert "train: LinearRegression: 1 of 3 folds are fitted\n" in said
+    assert "3 of 3 folds" not in said
