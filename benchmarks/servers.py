@@ -134,14 +134,14 @@ def ours(
         environment: settings beside the necessary ones.
     """
     port = processes.free_port()
-    given = environment or {}
+    own = environment or {}
     settings = {
         "SERVE_PORT": str(port),
         "SERVE_REMOTE": "s3://nowhere/models",
         "SERVE_MODEL_CACHE": "models",
-        **given,
+        **own,
     }
-    headers = {"X-API-Key": given["SERVE_API_KEY"]} if "SERVE_API_KEY" in given else {}
+    headers = {"X-API-Key": own["SERVE_API_KEY"]} if "SERVE_API_KEY" in own else {}
     url = f"http://127.0.0.1:{port}/predict/records"
     row = Call(url, _records(workspace), headers=headers)
     with _running("ours", [sys.executable, "-m", "app"], folder, row, settings) as server:

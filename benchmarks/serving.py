@@ -37,10 +37,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each server")
     parser.add_argument("--seconds", type=float, default=3, help="of load in each turn")
     parser.add_argument("--peer-seconds", type=float, default=10, help="of load on the slow peers")
-    given = parser.parse_args()
-    workspace = Workspace(given.root)
+    arguments = parser.parse_args()
+    workspace = Workspace(arguments.root)
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(workspace, Path(folder), given.rounds, given.seconds, given.peer_seconds)
+        figures = measure(
+            workspace, Path(folder), arguments.rounds, arguments.seconds, arguments.peer_seconds
+        )
     print(json.dumps(figures))
 
 
@@ -212,21 +214,21 @@ def medians(turns: list[dict[str, float]]) -> dict[str, float]:
 def ratios(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """What the project promises, each a quotient of two servers of this run."""
     ours = measured["ours"]
-    found = {
+    quotients = {
         "ours_one_row_p50_per_floor": ours["one_row_p50_ms_per_floor"],
         "ours_requests_per_second_per_floor": ours["requests_per_second_per_floor"],
         "ours_cpu_us_per_request_per_floor": ours["cpu_us_per_request_per_floor"],
     }
     for name in ("tutorial", "mlflow"):
         other = measured[name]
-        found |= {
+        quotients |= {
             f"ours_requests_per_second_per_{name}": ours["requests_per_second"]
             / other["requests_per_second"],
             f"{name}_one_row_p50_per_ours": other["one_row_p50_ms"] / ours["one_row_p50_ms"],
             f"{name}_table_csv_seconds_per_ours": other["table_csv_seconds"]
             / ours["table_csv_seconds"],
         }
-    return found
+    return quotients
 
 
 if __name__ == "__main__":

@@ -206,10 +206,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=["up", "down"])
     parser.add_argument("--stream", action="store_true", help="the broker of app.stream, too")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        if given.action == "up":
-            up(Path.cwd(), stream=given.stream)
+        if arguments.action == "up":
+            up(Path.cwd(), stream=arguments.stream)
         else:
             down(Path.cwd())
     except ServiceError as error:

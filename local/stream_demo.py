@@ -107,8 +107,8 @@ async def demonstrate(url: str, bodies: list[bytes]) -> None:
     await receiver.wait_for(count + 1 + steady)
     waits = sorted(receiver.arrivals[one] - moment for one, moment in sent.items())
     shares = {name: waits[int(len(waits) * share)] for name, share in PERCENTILES.items()}
-    shown = ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in shares.items())
-    print(f"half rate {steady:,} rows at {rate / 2:,.0f}/s: {shown}")
+    latencies = ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in shares.items())
+    print(f"half rate {steady:,} rows at {rate / 2:,.0f}/s: {latencies}")
     await connection.close()
 
 

@@ -117,8 +117,8 @@ def stats(paths: Sequence[Path]) -> dict[Path, tuple[int, int, int]]:
         for file in ([path] if path.is_file() else path.rglob("*"))
         if file.is_file() and "__pycache__" not in file.parts
     ]
-    found = {file: file.stat() for file in files}
-    return {file: (one.st_ino, one.st_size, one.st_mtime_ns) for file, one in found.items()}
+    statuses = {file: file.stat() for file in files}
+    return {file: (one.st_ino, one.st_size, one.st_mtime_ns) for file, one in statuses.items()}
 
 
 def pins(paths: Sequence[Path]) -> dict[Path, tuple[str, Path]]:

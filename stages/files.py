@@ -34,22 +34,22 @@ SERVING = Path("model/serving")
 DIGITS = 9
 
 
-def md5(path: Path, known: Mapping[Path, str] = MappingProxyType({})) -> str:
+def md5(path: Path, md5s: Mapping[Path, str] = MappingProxyType({})) -> str:
     """The md5 that `dvc.lock` holds for a file or folder (a folder's ends in `.dir`).
 
     Source: DVC's remote layout, version 3: a folder is the md5 of its sorted list of files.
 
     Args:
         path: the file or folder.
-        known: the md5 of files that need not be read again.
+        md5s: the md5 of files that need not be read again.
     """
-    if path in known:
-        return known[path]
+    if path in md5s:
+        return md5s[path]
     if path.is_file():
         return hashlib.md5(path.read_bytes()).hexdigest()  # noqa: S324 - DVC's choice
     files = sorted(file for file in path.rglob("*") if file.is_file())
     entries = sorted(
-        ({"md5": md5(file, known), "relpath": file.relative_to(path).as_posix()} for file in files),
+        ({"md5": md5(file, md5s), "relpath": file.relative_to(path).as_posix()} for file in files),
         key=lambda entry: entry["relpath"],
     )
     text = json.dumps(entries, sort_keys=True)

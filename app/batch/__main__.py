@@ -28,38 +28,38 @@ ALL_SCORED, FAILED, SOME_REJECTED = 0, 1, 3
 
 def main() -> int:
     """Command line."""
-    given = _arguments()
+    arguments = _arguments()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     options = Options(
-        keep=None if given.keep is None else tuple(name for name in given.keep if name),
-        probabilities=given.probabilities,
-        strict=given.strict,
-        interval=given.interval,
-        explain=given.explain,
+        keep=None if arguments.keep is None else tuple(name for name in arguments.keep if name),
+        probabilities=arguments.probabilities,
+        strict=arguments.strict,
+        interval=arguments.interval,
+        explain=arguments.explain,
     )
     result: Result | None = None
     status = FAILED
     try:
-        engine = _engine(given)
-        result = run(given.input, given.output, options, read_settings(), engine)
-        status = _report(result, quiet=given.output == STANDARD)
+        engine = _engine(arguments)
+        result = run(arguments.input, arguments.output, options, read_settings(), engine)
+        status = _report(result, quiet=arguments.output == STANDARD)
     except (SettingsError, StoreError, ModelError, Problem, OSError) as error:
         print(error, file=sys.stderr)
     finally:  # also when it is told to stop
-        if given.metrics is not None:
+        if arguments.metrics is not None:
             from app.batch import metrics  # one event need not wait for it
 
-            metrics.write(given.metrics, result, status)
+            metrics.write(arguments.metrics, result, status)
     return status
 
 
-def _engine(given: argparse.Namespace) -> Engine | None:
-    if given.engine is None:
+def _engine(arguments: argparse.Namespace) -> Engine | None:
+    if arguments.engine is None:
         return None
     from app.batch import dask_engine  # Dask is installed where it is used
 
-    return partial(dask_engine.outcomes, scheduler=given.scheduler)
+    return partial(dask_engine.outcomes, scheduler=arguments.scheduler)
 
 
 def _report(result: Result, *, quiet: bool) -> int:
@@ -115,10 +115,10 @@ def _arguments() -> argparse.Namespace:
         metavar="ADDRESS",
         help="of the Dask cluster, such as tcp://host:8786; one in this process unless given",
     )
-    given = parser.parse_args()
-    if given.scheduler is not None and given.engine is None:
+    arguments = parser.parse_args()
+    if arguments.scheduler is not None and arguments.engine is None:
         parser.error("--scheduler belongs to --engine dask")
-    return given
+    return arguments
 
 
 def _stop(number: int, frame: object) -> NoReturn:

@@ -36,16 +36,16 @@ def main() -> int:
     parser.add_argument("file", metavar="FILE", type=Path)
     parser.add_argument("--html", type=Path, default=Path("drift.html"), help="drift.html")
     parser.add_argument("--json", type=Path, help="every cell, its count and that of training")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        manifest, told = compare(given.file, read_settings())
+        manifest, told = compare(arguments.file, read_settings())
     except (SettingsError, StoreError, ModelError, Problem, OSError) as error:
         print(error, file=sys.stderr)
         return FAILED
-    title = f"{given.file.name} and the training of {manifest.name}"
-    given.html.write_text(render(told, title))
-    if given.json is not None:
-        given.json.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    title = f"{arguments.file.name} and the training of {manifest.name}"
+    arguments.html.write_text(render(told, title))
+    if arguments.json is not None:
+        arguments.json.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     window = told["windows"]["file"]
     print(f"{window['rows']:,} rows, drifted: {', '.join(window['drifted']) or 'nothing'}")
     return DRIFTED if window["drifted"] else STEADY
@@ -65,10 +65,10 @@ def compare(path: Path, settings: Settings) -> tuple[Manifest, Json]:
     manifest = Manifest.read(folder)
     if manifest.reference is None:
         raise Problem("no-drift", "The model was deployed without counts of its training.")
-    known = folder / manifest.reference.file
-    verify(known.read_bytes(), known.name, manifest.reference.sha256, version)
+    file = folder / manifest.reference.file
+    verify(file.read_bytes(), file.name, manifest.reference.sha256, version)
     model = Model.load(folder, settings.cores)
-    counting = Counting(Reference.read(known), manifest)
+    counting = Counting(Reference.read(file), manifest)
     upload = Upload(path.read_bytes(), path.name)
     size = max(len(upload.data), Limits.max_bytes)
     rows, _ = pack(file_format(upload), upload.data, model, Limits(max_bytes=size))

@@ -84,10 +84,10 @@ class Memory:
             The values, arbitrary where there is none; and where there are any. Shape (rows,).
         """
         with self._file.locked():
-            known = np.array(self._rows["key"])
-            order = np.argsort(known, kind="stable")
-            places = order[np.searchsorted(known, keys, "right", sorter=order) - 1]
-            found = (known[places] == keys) & (self._rows["version"][places] == version)
+            stored = np.array(self._rows["key"])
+            order = np.argsort(stored, kind="stable")
+            places = order[np.searchsorted(stored, keys, "right", sorter=order) - 1]
+            is_remembered = (stored[places] == keys) & (self._rows["version"][places] == version)
             values = np.array(self._rows["value"][places])
-            self._rows["key"][places[found]] = 0
-        return values, found
+            self._rows["key"][places[is_remembered]] = 0
+        return values, is_remembered

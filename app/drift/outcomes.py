@@ -81,11 +81,11 @@ def _verdict(manifest: Manifest, metric: str, rows: float, mean: float, square: 
         return "too few rows"
     if metric not in manifest.metrics:
         return "no holdout"
-    known = manifest.metrics[metric]
-    known = 1 - known if metric == "accuracy" else known
+    score = manifest.metrics[metric]
+    score = 1 - score if metric == "accuracy" else score
     spread = (square - mean**2) / rows
     if manifest.evaluation and metric in manifest.evaluation.interval:
         low, high = manifest.evaluation.interval[metric]
         spread += ((high - low) / 2 / SURE) ** 2
-    limit = known + NormalDist().inv_cdf(1 - FALSE_ALARM_RATE) * math.sqrt(max(0.0, spread))
-    return "worse" if mean > limit and mean > WORSE * known else "steady"
+    limit = score + NormalDist().inv_cdf(1 - FALSE_ALARM_RATE) * math.sqrt(max(0.0, spread))
+    return "worse" if mean > limit and mean > WORSE * score else "steady"

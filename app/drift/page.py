@@ -33,9 +33,9 @@ def render(told: dict[str, Any], title: str) -> str:
     (window,) = told["windows"].values()
     columns = {**window["features"], "prediction": window["predictions"]}
     names = ", ".join(map(escape, window["drifted"]))
-    found = f"Beyond chance and large: <b>{names}</b>." if names else "Nothing drifted."
+    sentence = f"Beyond chance and large: <b>{names}</b>." if names else "Nothing drifted."
     if window["rows"] < told["minimum_rows"]:
-        found = f"Too few rows to judge: {told['minimum_rows']} are needed."
+        sentence = f"Too few rows to judge: {told['minimum_rows']} are needed."
     rows = "\n".join(_row(name, one) for name, one in columns.items())
     heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
     return f"""<!doctype html>
@@ -45,7 +45,7 @@ def render(told: dict[str, Any], title: str) -> str:
 <title>{escape(title)}</title>
 <style>{STYLE}</style>
 <h1>{escape(title)}</h1>
-<p>{window["rows"]:,} rows beside those of training. {found} Of a hundred such files without any
+<p>{window["rows"]:,} rows beside those of training. {sentence} Of a hundred such files without any
 drift, chance names something in at most {100 * told["false_alarm_rate"]:g}.</p>
 <table>
 <thead><tr>{heads}<th scope="col">training (grey) and now</th></tr></thead>
@@ -73,9 +73,9 @@ def _row(name: str, one: dict[str, Any]) -> str:
     )
 
 
-def _drawing(labels: Sequence[str], known: Sequence[int], now: Sequence[int]) -> str:
+def _drawing(labels: Sequence[str], training: Sequence[int], now: Sequence[int]) -> str:
     """Two bars for each cell, of the shares of both sides."""
-    shares = [[count / (sum(side) or 1) for count in side] for side in (known, now)]
+    shares = [[count / (sum(side) or 1) for count in side] for side in (training, now)]
     highest = max(*shares[0], *shares[1]) or 1
     wide = WIDTH / len(labels)
     bars = []

@@ -57,13 +57,13 @@ class Rings:
 
     def windows(self, now: float) -> dict[str, npt.NDArray[Any]]:
         """The counts of each window, shape (cells,)."""
-        found = {}
+        recent = {}
         wide = np.int64 if self._counts.dtype.kind == "u" else np.float64
         with self._file.locked():
             first = 0
             for name, (seconds, slots) in RINGS.items():
                 places = slice(first, first + slots)
                 is_recent = self._slots[places] > int(now // seconds) - slots
-                found[name] = self._counts[places][is_recent].sum(axis=0, dtype=wide)
+                recent[name] = self._counts[places][is_recent].sum(axis=0, dtype=wide)
                 first += slots
-        return found
+        return recent

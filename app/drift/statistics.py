@@ -62,12 +62,12 @@ def compare(column: Column, counts: Counts, columns: int) -> Comparison:
         counts: by cell, shape (cells,).
         columns: how many are compared in the window, which share the rate of false alarms.
     """
-    rows, known = int(counts.sum()), np.array(column.counts)
+    rows, training = int(counts.sum()), np.array(column.counts)
     # The rows of training that were not drawn anew: the unseen are an estimate.
-    known_rows = int(known.sum() - known[-2])
-    if rows == 0 or known_rows == 0:
+    training_rows = int(training.sum() - training[-2])
+    if rows == 0 or training_rows == 0:
         return Comparison(rows)
-    values, reference = counts[:-2], known[:-2]
+    values, reference = counts[:-2], training[:-2]
     missing, unseen = float(counts[-1] / rows), float(counts[-2] / rows)
     psi, distance = _divergence(reference, values)
     reasons = []
@@ -76,8 +76,8 @@ def compare(column: Column, counts: Counts, columns: int) -> Comparison:
         if psi >= PSI and is_other(reference, values, level):
             reasons.append("values")
         for name, place in (("missing", -1), ("unseen", -2)):
-            more = counts[place] / rows - known[place] / known_rows
-            such = int(counts[place]), rows, int(known[place]), known_rows
+            more = counts[place] / rows - training[place] / training_rows
+            such = int(counts[place]), rows, int(training[place]), training_rows
             if more >= SHARE and tail(*such) < level:
                 reasons.append(name)
     moved = None if column.ends is None else _moved(column, reference, values)
@@ -139,16 +139,16 @@ def chi_square(freedom: int, level: float) -> float:
     return freedom * (1 - part + NormalDist().inv_cdf(1 - level) * math.sqrt(part)) ** 3
 
 
-def tail(found: int, rows: int, known: int, known_rows: int) -> float:
+def tail(hits: int, rows: int, training: int, training_rows: int) -> float:
     """How likely chance puts so many or more of all such rows into the window (Fisher's test).
 
     Args:
-        found: such rows of the window.
+        hits: such rows of the window.
         rows: all rows of the window.
-        known: such rows of training.
-        known_rows: all rows of training.
+        training: such rows of training.
+        training_rows: all rows of training.
     """
-    such, everything = found + known, rows + known_rows
+    such, everything = hits + training, rows + training_rows
 
     def logarithm(count: int) -> float:
         return (
@@ -158,7 +158,7 @@ def tail(found: int, rows: int, known: int, known_rows: int) -> float:
         )
 
     chance = 0.0
-    for count in range(found, min(such, rows) + 1):
+    for count in range(hits, min(such, rows) + 1):
         if rows - count > everything - such:
             continue
         part = math.exp(logarithm(count))

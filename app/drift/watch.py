@@ -128,12 +128,12 @@ class Watch:
                 return 0
             ids = [one.request_id for one in last]
             keys = row_keys(ids, np.arange(len(last)), [one.row for one in last])
-            answers, found = self._memory.take(keys, mark(version))
-            values = np.array([one.value for one in last])[found]
-            if found.any():
-                added = sums(counted.manifest, answers[found], values)
+            answers, is_remembered = self._memory.take(keys, mark(version))
+            values = np.array([one.value for one in last])[is_remembered]
+            if is_remembered.any():
+                added = sums(counted.manifest, answers[is_remembered], values)
                 counted.outcomes.add(added, time.time())
-        return int(found.sum())
+        return int(is_remembered.sum())
 
     def report(self, version: str, *, with_counts: bool) -> dict[str, Any] | None:
         """Compare the last hour, day and week with training; None where nothing is known of it.

@@ -46,9 +46,9 @@ def level_of(intervals: Intervals | None, coverage: float) -> Level:
     for level in intervals.levels:
         if level.coverage == coverage:
             return level
-    known = ", ".join(f"{level.coverage:g}" for level in intervals.levels)
+    coverages = ", ".join(f"{level.coverage:g}" for level in intervals.levels)
     raise Problem(
-        "no-intervals", f"This model gives no interval of {coverage}; it has those of {known}."
+        "no-intervals", f"This model gives no interval of {coverage}; it has those of {coverages}."
     )
 
 

@@ -10,7 +10,8 @@ import threading
 from app.errors import Problem
 from app.operations import memory
 
-# For what is imported with the first file, and for what malloc does not give back at once.
+# For what is imported with the first file, or comes back with it (memory.release_code), and for
+# what malloc does not give back at once.
 SLACK = 64 * 1024**2
 UNSETTLED = 8 * 1024**2  # bytes more than before that are worth the milliseconds of giving back
 LARGE = 4 * 1024**2  # bytes; after a smaller request there is little to give back

@@ -31,17 +31,17 @@ SWITCH_SECONDS = 0.0005
 
 def main() -> None:
     """Command line."""
-    given = _arguments()
+    arguments = _arguments()
     try:
         settings = read_settings()
-        uvloop.run(work(settings, given))
+        uvloop.run(work(settings, arguments))
     except SettingsError as error:
         sys.exit(str(error))
     except (nats.errors.Error, OSError) as error:
         sys.exit(f"The broker cannot be used: {error}. Check NATS_URL and that it runs.")
 
 
-async def work(settings: Settings, given: argparse.Namespace) -> None:
+async def work(settings: Settings, arguments: argparse.Namespace) -> None:
     """Answer until SIGTERM or SIGINT; then finish what was taken, and end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -49,8 +49,8 @@ async def work(settings: Settings, given: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stop.set)
     memory.prepare()
     sys.setswitchinterval(SWITCH_SECONDS)
-    if given.metrics_port:
-        start_http_server(given.metrics_port, settings.host)
+    if arguments.metrics_port:
+        start_http_server(arguments.metrics_port, settings.host)
     in_service = ModelInService(settings)
     await in_service.update()
     watching = asyncio.create_task(in_service.watch())
@@ -63,9 +63,9 @@ async def work(settings: Settings, given: argparse.Namespace) -> None:
     )
     try:
         js = connection.jetstream()
-        names = broker.Names.of(given.name or await _name(in_service))
+        names = broker.Names.of(arguments.name or await _name(in_service))
         await broker.prepare(js, names)
-        intake = Intake(connection, names, given.batch)
+        intake = Intake(connection, names, arguments.batch)
         await intake.open()
         log.write("stream", requests=names.requests, predictions=names.predictions)
         worker = Worker(
@@ -74,11 +74,11 @@ async def work(settings: Settings, given: argparse.Namespace) -> None:
             intake,
             in_service,
             Options(
-                probabilities=given.probabilities,
-                interval=given.interval,
-                explain=given.explain,
+                probabilities=arguments.probabilities,
+                interval=arguments.interval,
+                explain=arguments.explain,
             ),
-            given.batches,
+            arguments.batches,
         )
         await worker.run(stop)
         await connection.flush()  # the last acknowledgements

@@ -124,8 +124,8 @@ def one_split(table: Table, model: Pipeline, seed: int, splits: int) -> dict[str
         share = EARLIEST + (1 - EARLIEST) * (seed + 1) / splits
         frame = frame.iloc[: round(share * len(frame))]
     split = Split(strategy=table.strategy, column=table.column, test_size=TEST_SIZE)  # type: ignore[arg-type]
-    known, held = split_places(frame, table.target, "regression", split, seed)
-    train, test = frame.iloc[known], frame.iloc[held]
+    training, held = split_places(frame, table.target, "regression", split, seed)
+    train, test = frame.iloc[training], frame.iloc[held]
     parts = []
     for number, (fit, rest) in enumerate(folds(train, schema)):
         said = answers(model, train.iloc[fit], train.iloc[rest], schema)
@@ -147,10 +147,10 @@ def folds(train: pd.DataFrame, schema: Schema) -> list[tuple[np.ndarray, np.ndar
 
 
 def answers(
-    model: Pipeline, known: pd.DataFrame, others: pd.DataFrame, schema: Schema
+    model: Pipeline, training: pd.DataFrame, others: pd.DataFrame, schema: Schema
 ) -> np.ndarray:
     """Fit on some rows and answer others."""
-    fitted = clone(model).fit(model_frame(known, schema), encode_target(known, schema))
+    fitted = clone(model).fit(model_frame(training, schema), encode_target(training, schema))
     said: np.ndarray = fitted.predict(model_frame(others, schema))
     return said
 

@@ -35,10 +35,10 @@ def main() -> None:
     workspace_argument(parser)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
-    given = parser.parse_args()
-    workspace = Workspace(given.root.resolve())
+    arguments = parser.parse_args()
+    workspace = Workspace(arguments.root.resolve())
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(workspace, Path(folder), given.rounds, given.seconds)))
+        print(json.dumps(measure(workspace, Path(folder), arguments.rounds, arguments.seconds)))
 
 
 def measure(workspace: Workspace, folder: Path, rounds: int, seconds: float) -> dict[str, Any]:

@@ -35,13 +35,18 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=names, default=names, metavar="NAME")
     peers = [*PEERS]
     parser.add_argument("--peers", nargs="*", choices=peers, default=peers[:1], metavar="PEER")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     python = peers_environment()
     for table in TABLES:
-        if table.name in given.tables:
+        if table.name in arguments.tables:
             with tempfile.TemporaryDirectory() as folder:
                 figures = measure(
-                    table, given.root.resolve(), Path(folder), given.minutes, given.peers, python
+                    table,
+                    arguments.root.resolve(),
+                    Path(folder),
+                    arguments.minutes,
+                    arguments.peers,
+                    python,
                 )
             print(json.dumps({"benchmark": "quality", **figures}), flush=True)
 

@@ -36,11 +36,11 @@ class Served(mlflow.pyfunc.PythonModel):
             Problem: values cannot be read, or the model cannot tell what is asked for; says which
                 and where.
         """
-        given, interface = params or {}, self.model.interface
+        options, interface = params or {}, self.model.interface
         extras = Extras(
             probabilities=self.model.gives_probabilities,
-            interval=given.get("interval") or None,
-            explain=bool(given.get("explain")),
+            interval=options.get("interval") or None,
+            explain=bool(options.get("explain")),
         )
         rows = pack(self._table(model_input), interface.features)
         columns = column_values(self.model.answer(rows, extras))

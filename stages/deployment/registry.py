@@ -66,8 +66,8 @@ def requirements() -> list[str]:
     """What the logged model needs: the server's pinned packages and pandas."""
     lines = Path("app/requirements.txt").read_text() + Path("requirements.txt").read_text()
     pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lines, re.MULTILINE))
-    wanted = ["numpy", "onnxruntime", "orjson", "pandas", "pyarrow", "pydantic"]
-    return [f"{name}=={pins[name]}" for name in wanted]
+    packages = ["numpy", "onnxruntime", "orjson", "pandas", "pyarrow", "pydantic"]
+    return [f"{name}=={pins[name]}" for name in packages]
 
 
 def pyfunc(folder: Path, manifest: Manifest) -> dict[str, Any]:
@@ -172,9 +172,9 @@ def why_not_champion(
     worse = ours < theirs if METRICS[metric].higher_is_better else ours > theirs
     if not worse:
         return None
-    known = "" if same_tables(Manifest.read(folder), manifest) else ", which it may have trained on"
+    doubt = "" if same_tables(Manifest.read(folder), manifest) else ", which it may have trained on"
     return (
-        f"{metric} {ours:.6g} is worse than the champion's {theirs:.6g} on the same holdout{known} "
+        f"{metric} {ours:.6g} is worse than the champion's {theirs:.6g} on the same holdout{doubt} "
         "(deploy.champion: always takes it all the same)"
     )
 

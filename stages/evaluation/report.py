@@ -123,7 +123,7 @@ def comparison(
 
     resampled = bootstrap(measure, units, seed)
     whole = np.ones((1, len(units)))
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "interval": {
             name: interval(values) for name, values in resampled.items() if name not in others
         },
@@ -137,8 +137,8 @@ def comparison(
         },
     }
     if gate.limit is not None and resampled:
-        found["limit"] = {"kept": kept(resampled[metric], gate)}
-    return found
+        report["limit"] = {"kept": kept(resampled[metric], gate)}
+    return report
 
 
 def drawn_units(test: pd.DataFrame, schema: Schema) -> np.ndarray:

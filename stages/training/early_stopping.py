@@ -162,11 +162,11 @@ def settled(estimator: Any, trees: int) -> dict[str, Any]:
         estimator: one fold's, fitted.
         trees: the number that the folds found.
     """
-    found = {"n_estimators": trees}
+    settings = {"n_estimators": trees}
     if library(estimator) == "catboost":  # which chooses these by the number of trees asked for
         chosen = estimator.get_all_params()
-        found |= {name: chosen[name] for name in ("learning_rate", "leaf_estimation_iterations")}
-    return found
+        settings |= {name: chosen[name] for name in ("learning_rate", "leaf_estimation_iterations")}
+    return settings
 
 
 def limit(estimator: Any, trees: int) -> dict[str, Any]:

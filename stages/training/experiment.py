@@ -176,14 +176,14 @@ def candidates(
     Raises:
         ValueError: there is no such estimator, or the estimator no such hyperparameter.
     """
-    library, known = experiment._all_models_internal, sorted(experiment._all_models)
+    library, names = experiment._all_models_internal, sorted(experiment._all_models)
     if models == "all":
         models = [name for name, one in experiment._all_models.items() if one.is_turbo]
     chosen: list[Candidate] = []
     for model in models:
         kind, own = (model, {}) if isinstance(model, str) else next(iter(model.items()))
-        if kind not in known:
-            raise ValueError(f"train.models: there is no {kind!r}. There are {known}.")
+        if kind not in names:
+            raise ValueError(f"train.models: there is no {kind!r}. There are {names}.")
         try:
             estimator = library[kind].class_def(**{**library[kind].args, **own})
         except TypeError as error:

@@ -150,7 +150,7 @@ class Search:
         by_identity = {identity(one.estimator): one for one in chosen}
 
         def report(trial: Trial) -> None:
-            one = by_identity[trial.asked]
+            one = by_identity[trial.original]
             self.add("compare", Entry(one.name, one.kind, trial), one.note(trial.estimator))
 
         self.trials.report = report
@@ -236,7 +236,7 @@ class Search:
             [one.trial.folds for one in members], experiment.y_train, scorer, costs
         )
         if np.count_nonzero(taken) > 1:
-            self.trials.given = folds
+            self.trials.next_folds = folds
         pairs = [(one, int(times)) for one, times in zip(members, taken, strict=True) if times]
         return [one for one, _ in pairs], [times / taken.sum() for _, times in pairs]
 

@@ -59,14 +59,14 @@ class Trial:
         estimator: not fitted.
         scores: PyCaret's table: a row for each fold, then `Mean` and `Std`.
         folds: what it answered.
-        asked: its identity before early stopping found its number of trees.
+        original: its identity before early stopping found its number of trees.
         is_cut_short: early stopping had no time to find the best number.
     """
 
     estimator: Any
     scores: pd.DataFrame
     folds: Sequence[Fold]
-    asked: str
+    original: str
     is_cut_short: bool
 
 
@@ -77,13 +77,13 @@ class Trials:
     Attributes:
         done: the trials.
         report: called with each new one.
-        given: the folds of the next estimator, where they are known.
+        next_folds: the folds of the next estimator, where they are known.
         end: the moment at which boosting has to stop, of `time.monotonic`; None for no such moment.
     """
 
     done: list[Trial] = field(default_factory=list)
     report: Callable[[Trial], None] | None = None
-    given: Sequence[Fold] | None = None
+    next_folds: Sequence[Fold] | None = None
     end: float | None = None
 
     @property
@@ -144,26 +144,26 @@ def keep_answers(experiment: Any) -> Iterator[Trials]:
 
     def cross_validate(**arguments: Any) -> Any:
         model = arguments["model"]
-        asked = identity(model)
+        original = identity(model)
         folds: list[Fold] = []
         is_cut_short = False
 
         def folds_of(pipeline: Any, X: pd.DataFrame, y: pd.Series, **options: Any) -> Any:
             nonlocal is_cut_short
-            known = trials.given or trials.derived(model) if is_plain else None
-            trials.given = None
-            if known is None:
+            answered = trials.next_folds or trials.derived(model) if is_plain else None
+            trials.next_folds = None
+            if answered is None:
                 n_jobs = options["n_jobs"]
                 if not parts:
                     cv, groups = options["cv"], options["groups"]
                     parts.extend(prepare_folds(pipeline, X, y, cv, groups, n_jobs))
-                known, is_cut_short = fit_folds(model, parts, n_jobs, trials.seconds_left, tell)
-            folds.extend(known)
+                answered, is_cut_short = fit_folds(model, parts, n_jobs, trials.seconds_left, tell)
+            folds.extend(answered)
             return score(folds, y, options["scoring"])
 
         with patch("sklearn.model_selection.cross_validate", folds_of):
             result = pycarets(**{**arguments, "refit": False})
-        trials.done.append(Trial(model, result[2], folds, asked, is_cut_short))
+        trials.done.append(Trial(model, result[2], folds, original, is_cut_short))
         if trials.report:
             trials.report(trials.done[-1])
         return result
@@ -186,17 +186,17 @@ def prepare_folds(
         n_jobs: fits side by side; does not change the result.
     """
     parts: list[Part] = joblib.Parallel(n_jobs=n_jobs)(
-        joblib.delayed(quietly)(prepare, clone(pipeline[:-1]), X, y, known, rows)
-        for known, rows in cv.split(X, y, groups)
+        joblib.delayed(quietly)(prepare, clone(pipeline[:-1]), X, y, training, rows)
+        for training, rows in cv.split(X, y, groups)
     )
     return parts
 
 
 def prepare(
-    preparation: Any, X: pd.DataFrame, y: pd.Series, known: np.ndarray, rows: np.ndarray
+    preparation: Any, X: pd.DataFrame, y: pd.Series, training: np.ndarray, rows: np.ndarray
 ) -> Part:
     """Fit the preprocessing on the known rows of a fold."""
-    prepared = preparation.fit_transform(X.iloc[known], y.iloc[known])
+    prepared = preparation.fit_transform(X.iloc[training], y.iloc[training])
     return Part(rows, preparation, *prepared, *preparation.transform(X.iloc[rows], y.iloc[rows]))
 
 

@@ -31,7 +31,7 @@ class Groups:
         leaf_group: the group of each.
         slot_leaf: for each leaf and feature on its path: which of `leaf`, ascending.
         slot_feature: the feature.
-        slot_asked: the group's tests, as bits, that the path asks of it.
+        slot_masks: the group's tests, as bits, that the path asks of it.
         slot_passed: those of them that must pass; the others must not.
     """
 
@@ -42,7 +42,7 @@ class Groups:
     leaf_group: Ints
     slot_leaf: Ints
     slot_feature: Ints
-    slot_asked: Ints
+    slot_masks: Ints
     slot_passed: Ints
 
     @property
@@ -174,7 +174,7 @@ class Paths:
         shared_leaf, shared_test = _matched(group[nodes + leaf], group[item], len(tops))
         asks = np.concatenate([shared_leaf, place[on_way]])
         of_feature = np.concatenate([above_feature[shared_test], terms.owner[terms.column[node]]])
-        asked = np.concatenate([bit[: len(item)][shared_test], bit_of_node[node]])
+        masks = np.concatenate([bit[: len(item)][shared_test], bit_of_node[node]])
         passed = np.concatenate([bit[: len(item)][shared_test], bit_of_node[node] * left])
         sort = np.lexsort((of_feature, asks))
         start = _starts(asks[sort], of_feature[sort])
@@ -186,7 +186,7 @@ class Paths:
             leaf_group=group[nodes + leaf],
             slot_leaf=asks[sort][start],
             slot_feature=of_feature[sort][start],
-            slot_asked=_reduced(np.bitwise_or, asked[sort], start),
+            slot_masks=_reduced(np.bitwise_or, masks[sort], start),
             slot_passed=_reduced(np.bitwise_or, passed[sort], start),
         )
 

@@ -93,8 +93,8 @@ class Tables:
             value = terms.leaf[groups.leaf[leaf]]
             entry = entry_key.searchsorted(slot_key[width == one].reshape(-1, one))
             score = entry_key.searchsorted(score_key[group])
-            asked, wanted = groups.slot_asked[some], groups.slot_passed[some]
-            self._add_leaves(value, asked, wanted, state[group], entry, score)
+            masks, ones = groups.slot_masks[some], groups.slot_passed[some]
+            self._add_leaves(value, masks, ones, state[group], entry, score)
         self._lay_out()
         self.target = int(terms.target[groups.leaf[leaf[0]]])
 
@@ -125,24 +125,24 @@ class Tables:
             )
 
     def _add_leaves(
-        self, value: Floats, asked: Ints, wanted: Ints, background: Codes, entry: Ints, score: Ints
+        self, value: Floats, masks: Ints, ones: Ints, background: Codes, entry: Ints, score: Ints
     ) -> None:
         """Add what leaves with equally many features give.
 
         Args:
             value: shape (leaves,).
-            asked: the bits of the state that each feature depends on, shape (leaves, width).
-            wanted: those of them that must be 1.
+            masks: the bits of the state that each feature depends on, shape (leaves, width).
+            ones: those of them that must be 1.
             background: the states of the background rows, shape (leaves, rows).
             entry: of each leaf's features, shape (leaves, width).
             score: the entry of the score, shape (leaves,).
         """
-        leaves, width = asked.shape
+        leaves, width = masks.shape
         outcomes = 2**width
 
         def outcome(state: npt.NDArray[np.integer]) -> Ints:
             bits = [
-                ((state & asked[:, [place]]) == wanted[:, [place]]).astype(np.int64) << place
+                ((state & masks[:, [place]]) == ones[:, [place]]).astype(np.int64) << place
                 for place in range(width)
             ]
             total: Ints = np.sum(bits, axis=0)

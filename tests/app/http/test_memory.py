@@ -19,7 +19,7 @@ from app.operations.budget import Budget
 from tests.app.processes import Running, folder_with_model, started
 from tests.app.waiting import wait_for
 
-LIMIT = 500_000_000
+LIMIT = 450_000_000
 HEADER = b"carat weight,cut,certified,sold\n"
 ROW = b"1.5,Good,true,2020-01-01\n"
 FITS, TOO_LARGE, REFUSED = {200}, {413}, {422}
