@@ -249,3 +249,25 @@ def test_a_report_of_a_commit_needs_no_working_directory(project: Project, tmp_p
     refused = clone.run("python", "-m", "lifecycle.report", "no-such", check=False)
     assert refused.returncode == 1
     assert "'no-such' is no commit, branch, tag or DVC experiment" in refused.stderr
+
+
+def test_a_report_stands_beside_a_version_of_the_same_model_alone(
+    project: Project, tmp_path: Path
+) -> None:
+    clone = project.clone(tmp_path / "clone")
+    lock = clone.root / "dvc.lock"
+    now = lock.read_text()
+    stages = yaml.safe_load(now)["stages"]
+    outputs = {out["path"]: out["md5"] for one in stages.values() for out in one["outs"]}
+    before = now.replace(outputs["prepared"], f"{0:032x}.dir")
+    lock.write_text(before.replace(outputs["model/serving"], f"{1:032x}.dir"))
+    clone.commit("Before, with tables that nobody pushed")
+    lock.write_text(now)
+    clone.commit("Now")
+    report = ("python", "-m", "lifecycle.report", "HEAD", "--folder", str(tmp_path))
+    assert "report: DVC has no longer the tables of " in clone.run(*report).stdout
+    assert "the same as the champion's." in (tmp_path / "HEAD.md").read_text()
+    clone.set(base__name="another")
+    clone.commit("Another model")
+    clone.run(*report)
+    assert "there is no other version to compare it with." in (tmp_path / "HEAD.html").read_text()

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import yaml
 from dvc.api import DVCFileSystem
+from dvc_data.index import DataIndexDirError
 
 from app.model.store import StoreError, locked_output, parse_lock
 from lifecycle.history import DeploymentError
@@ -82,12 +83,15 @@ def read(name: str, commit: str | None) -> Revision:
 
 
 def predecessor(revision: Revision) -> Revision | None:
-    """The last other version that the checked-out branch locked: what a new one would replace."""
+    """The last other version of the same model that the checked-out branch locked."""
+    same = ("base.name", "base.target")
     for commit in git("rev-list", "HEAD", "--", "dvc.lock").split():
         try:
             earlier = read(commit[:10], commit)
         except (DeploymentError, KeyError):  # a commit from before the pipeline had these files
             continue
+        if any(earlier.params.get(key) != revision.params.get(key) for key in same):
+            continue  # the scores of two tables say nothing of each other
         if "version" in earlier.md5 and earlier.md5["version"] != revision.md5.get("version"):
             return earlier
     return None
@@ -140,4 +144,7 @@ def read_schema(revision: Revision) -> Schema:
         FileNotFoundError: neither DVC's cache nor S3 has it.
     """
     files = DVCFileSystem(rev=revision.commit)
-    return Schema.model_validate_json(files.cat_file(str(SCHEMA)))
+    try:
+        return Schema.model_validate_json(files.cat_file(str(SCHEMA)))
+    except DataIndexDirError as error:  # not even the list of the folder's files
+        raise FileNotFoundError(SCHEMA) from error

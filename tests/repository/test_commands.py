@@ -33,7 +33,7 @@ ELSEWHERE = {
     "make stream": "tests/app/stream/test_worker.py",
     "make new-data TABLE=~/rides.csv TARGET=minutes": TUTORIAL,
     "dvc repro && dvc push": TUTORIAL,
-    'git add -A && git commit -m "Rides"': TUTORIAL,
+    'git add data.dvc params.yaml dvc.lock reports && git commit -m "Rides"': TUTORIAL,
     "make sweep SWEEP='train.models=[lightgbm],[catboost] train.folds=3,5'": QUEUE,
     "make verify": VERIFICATION,
     "make verify SIGN=release.key": VERIFICATION,
@@ -175,8 +175,8 @@ def test_readme_works_as_it_is_written(diamond: Clone, server: str) -> None:
         if command not in {"make demo", SERVER}:
             said[command] = diamond.run(command)
             commit(diamond, command)
-    assert len(pd.read_csv(root / "scored.csv")) == 400
-    assert len(pd.read_csv(root / "scored" / "diamonds.csv")) == 400
+    assert len(pd.read_csv(root / ".local" / "scored.csv")) == 400
+    assert len(pd.read_csv(root / ".local" / "scored" / "diamonds.csv")) == 400
     (answers,) = [text for command, text in said.items() if command.startswith("curl")]
     assert len(json.loads(answers)["predictions"]) == 400
     (event,) = [text for command, text in said.items() if command.startswith("echo")]
