@@ -33,7 +33,7 @@ ELSEWHERE = {
     "make stream": "tests/app/stream/test_worker.py",
     "make new-data TABLE=~/rides.csv TARGET=minutes": TUTORIAL,
     "dvc repro && dvc push": TUTORIAL,
-    'git add data.dvc params.yaml dvc.lock reports && git commit -m "Rides"': TUTORIAL,
+    'git add params.yaml reports dvc.lock data.dvc && git commit -m "Rides"': TUTORIAL,
     "make sweep SWEEP='train.models=[lightgbm],[catboost] train.folds=3,5'": QUEUE,
     "make verify": VERIFICATION,
     "make verify SIGN=release.key": VERIFICATION,

@@ -90,7 +90,7 @@ def test_every_module_exists(document: str) -> None:
 def test_every_dvc_command_exists(document: str) -> None:
     commands = subcommands(get_main_parser())
     for text in code(document):
-        for first, second in re.findall(r"(?<![\w/.])dvc ([a-z-]+)(?: ([a-z-]+))?", text):
+        for first, second in re.findall(r"(?<![\w/])dvc ([a-z-]+)(?: ([a-z-]+))?", text):
             assert first in commands, text
             below = subcommands(commands[first])
             assert not below or second in below, text

@@ -30,7 +30,7 @@ def test_the_commands_work_and_the_story_is_true(tmp_path: Path) -> None:
         report = root / said["make report"].splitlines()[-1]
         assert report.exists()
         scores = json.loads((root / "reports" / "metrics.json").read_text())
-        assert scores["inflation_percent"]["rmse"] > 30  # "about 40 %"
+        assert scores["inflation_percent"]["rmse"] > 30  # "about a third"
         with one.running("make serve", f"{url}/ready"):
             for command in others[others.index("make serve") + 1 :]:
                 said[command] = one.run(command)
