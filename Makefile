@@ -25,6 +25,7 @@ setup: .venv/installed ## Install the environment; write .env and .dvc/config.lo
 .venv/installed: $(PINS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
 	  echo "Python 3.11 is needed (PyCaret runs on nothing newer), and '$(PYTHON)' is not it. Name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing the environment into .venv: about a minute"
 	@$(PYTHON) -m venv .venv
 	@if command -v uv >/dev/null; then $(SYNC); else \
 	  awk '/^[a-z]/ {keep = /^uv==/} keep' requirements-dev.txt > .venv/uv.txt && \
@@ -56,7 +57,7 @@ promote: setup ## Serve the version of REV (a commit, branch, tag or DVC experim
 rollback: setup ## Take the last promotion back; PUSH=1: for a team
 	@$(ACTIVE) python -m lifecycle.deployments rollback $(if $(PUSH),--push)
 
-report: setup ## A page on REV (what was made here last) next to the champion: HTML, Markdown, MLflow
+report: setup ## A page on REV (what was made here last) next to the version before: HTML, Markdown, MLflow
 	@$(ACTIVE) python -m lifecycle.report $(if $(REV),"$(REV)")
 
 history: setup ## What was promoted and rolled back: version, metrics, when, commit

@@ -10,6 +10,7 @@ by hand: `dvc exp run --queue -S …`, `dvc queue start --jobs 2`, `dvc exp show
 import argparse
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -93,12 +94,27 @@ def restart(running: Sequence[str], jobs: int) -> None:
     dvc("queue", "start", "--jobs", str(jobs))
 
 
+def reason(log: str) -> str:
+    """What a failed experiment's stage said last, from the text of `dvc queue logs`.
+
+    Empty where no stage failed, as when its worker was killed.
+    """
+    said, failed, _ = log.partition("ERROR: failed to reproduce")
+    lines = said.rstrip().splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r"\w+: ", line)]
+    return "\n".join(lines[starts[-1] :]) if failed and starts else ""
+
+
 def report(ranked: Sequence[Trial], addresses: Mapping[str, str]) -> None:
     """Print the ranking, each experiment with its run's address, by its name, in MLflow."""
     for place, trial in enumerate(ranked, start=1):
         print(f"{place:>3}  {trial}\n     {addresses.get(trial.name, 'not in MLflow')}")
         if trial.score is None:
-            print(f"     dvc queue logs {trial.name}")
+            try:
+                said = reason(dvc("queue", "logs", trial.name))
+            except CommandError as error:  # killed before it wrote one
+                said = str(error)
+            print(textwrap.indent(f"{said}\ndvc queue logs {trial.name}".strip(), "     "))
 
 
 def main() -> None:

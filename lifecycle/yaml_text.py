@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z_]\w*):(?P<value>.*)")
+LONG = 80  # characters of a list on a line
 
 
 def rewrite(text: str, values: Mapping[str, Any]) -> str:
@@ -36,7 +37,7 @@ def rewrite(text: str, values: Mapping[str, Any]) -> str:
         path = [*(outer for outer in path if outer[0] < indent), (indent, entry["key"])]
         name = ".".join(key for _, key in path)
         if name in unwritten:
-            value = flow(unwritten.pop(name))
+            value = flow(unwritten.pop(name), entry["indent"])
             out[-1] = f"{entry['indent']}{entry['key']}: {value}{comment(entry['value'])}"
             while lines and continues(lines[0], indent):
                 lines.pop(0)
@@ -45,8 +46,21 @@ def rewrite(text: str, values: Mapping[str, Any]) -> str:
     return "\n".join(out)
 
 
-def flow(value: Any) -> str:
-    """A value in YAML, on one line."""
+def flow(value: Any, indent: str = "") -> str:
+    """A value in YAML, within brackets: DVC, which writes the file, too, keeps what follows these.
+
+    Args:
+        value: any that YAML has.
+        indent: of the key; a list that is long has a line for each of its items.
+    """
+    text = _line(value)
+    if not isinstance(value, list) or len(text) <= LONG:
+        return text
+    items = "".join(f"{indent}  {_line(item)},\n" for item in value)
+    return f"[\n{items}{indent}]"
+
+
+def _line(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
     return text.removesuffix("\n").removesuffix("\n...")
 
@@ -64,5 +78,5 @@ def continues(line: str, indent: int) -> bool:
     """Whether a line belongs to the value of the key above it."""
     own = len(line) - len(line.lstrip(" "))
     return bool(line.strip()) and (
-        own > indent or (own == indent and line.lstrip().startswith("- "))
+        own > indent or (own == indent and line.lstrip().startswith(("- ", "]")))
     )

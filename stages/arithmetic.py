@@ -96,7 +96,7 @@ def report(name: str) -> None:
     """
     unlike = differences(state())
     if not unlike:
-        print(f"{name}: computes as any x86-64 processor with SSE4.2, on one thread", flush=True)
+        print(f"{name}: computes on one thread, and only as every x86-64 processor can", flush=True)
         return
     print(
         f"{name}: WARNING: this machine does not compute as others do ({unlike}). The outputs are "

@@ -105,6 +105,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="pycaret|sklearn|joblib")  # nobody could act on them
     if unknown := params.deploy.columns.keys() - {*schema.names, schema.target}:
         print(f"deploy: deploy.columns describes {sorted(unknown)}, which the model does not have")
+    print("deploy: fits on all rows, converts, compares the answers", flush=True)
     try:
         with one_thread():
             manifest, files, parity = build(params, schema, train, test)
@@ -115,8 +116,8 @@ def main() -> None:
     log(manifest, parity, Contender(metric, params.deploy.champion, pa.Table.from_pandas(test)))
     print(
         f"deploy: {manifest.name} {md5(SERVING)}: {len(files[manifest.file]) / 1e6:.1f} MB "
-        f"of {manifest.runtime}, within {parity.max_relative:.1e} of the fitted pipeline on "
-        f"{parity.rows} rows"
+        f"of {manifest.runtime}; on {parity.rows} rows it answers as the fitted pipeline, to "
+        f"{parity.max_relative:.1e} of an answer"
     )
 
 

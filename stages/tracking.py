@@ -90,8 +90,8 @@ class Tracking:
         self.lost = reason
         print(
             f"MLFLOW: NOT LOGGED from here on: {reason}\n"
-            "MLFLOW: the pipeline goes on; its outputs do not depend on tracking. To log this "
-            "run, start the server (`make up`) and repeat it with `dvc repro --force`.",
+            "MLFLOW: the work goes on; its outputs do not depend on tracking. To log it, start "
+            "the server (`make up`) and do it again: the pipeline with `dvc repro --force`.",
             file=sys.stderr,
         )
 

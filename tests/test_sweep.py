@@ -137,6 +137,21 @@ def test_a_sweep_of_one_experiment_is_ranked(project: Project) -> None:
     ), said
 
 
+def test_an_experiment_that_the_gate_refuses_says_why(project: Project) -> None:
+    swept = project.run("python", "-m", "lifecycle.sweep", "evaluate.gate.limit=1", check=False)
+    assert swept.returncode == 1
+    assert swept.stderr == "sweep: no experiment succeeded.\n"
+    assert re.search(
+        r"  1  (sweep-\d+-\d+)  failed  evaluate\.gate\.limit=1\n"
+        r"     not in MLflow\n"  # the training came from DVC's cache
+        r"     evaluate: the candidate is not good enough, and nothing is deployed:\n"
+        r"       rmse [\d.]+ is above the limit evaluate\.gate\.limit, 1, .*\n"
+        r"     Find a better one .*\n"
+        r"     dvc queue logs \1\n",
+        swept.stdout,
+    ), swept.stdout
+
+
 def test_an_experiment_beside_a_dirty_tree_leaves_the_tree_alone(
     project: Project, mlflow_server: str
 ) -> None:

@@ -6,6 +6,7 @@ Ed25519 signature of its bytes. The public key stands in hexadecimal digits. A s
 `SERVE_TRUSTED_KEYS` takes over no version without such a pair by one of those keys.
 """
 
+import base64
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -61,6 +62,11 @@ class Verification(BaseModel):
     libraries: dict[str, str]
 
 
+def written(key: bytes) -> str:
+    """A public key as `make key` writes it and SERVE_TRUSTED_KEYS takes it."""
+    return base64.b64encode(key).decode()
+
+
 def places(version: str, key: bytes) -> tuple[str, str]:
     """Where a signer's verification of a version and its signature lie, below the remote."""
     stem = f"{VERIFICATIONS}/{version}/{key.hex()}"
@@ -86,7 +92,7 @@ def require(folder: Path, settings: "Settings") -> None:
             said = _signed(version, key, settings)
             _check_files(folder, said)
         except MissingError:
-            reasons.append(f"none by {key.hex()}")
+            reasons.append(f"none by {written(key)}")
         except VerificationError as error:
             reasons.append(str(error))
         else:
@@ -147,13 +153,13 @@ def check(version: str, key: bytes, statement: bytes, signature: bytes) -> Verif
         Ed25519PublicKey.from_public_bytes(key).verify(signature, statement)
         said = Verification.model_validate_json(statement)
     except InvalidSignature:
-        raise VerificationError(f"the signature is not that of {key.hex()}") from None
+        raise VerificationError(f"the signature is not that of {written(key)}") from None
     except ValidationError as error:
-        raise VerificationError(f"what {key.hex()} signed is no verification") from error
+        raise VerificationError(f"what {written(key)} signed is no verification") from error
     if said.version != version:
-        raise VerificationError(f"what {key.hex()} signed is about version {said.version}")
+        raise VerificationError(f"what {written(key)} signed is about version {said.version}")
     if not said.same:
-        raise VerificationError(f"what {key.hex()} signed says that the rebuild differed")
+        raise VerificationError(f"what {written(key)} signed says that the rebuild differed")
     return said
 
 

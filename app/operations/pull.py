@@ -8,7 +8,6 @@ why it failed. What the remote's client needs of memory goes with it.
 """
 
 import asyncio
-import base64
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from app.model.store import Remote, StoreError, cached, download, place, workplace
-from app.model.verification import VerificationError, require
+from app.model.verification import VerificationError, require, written
 from app.settings import CLOUDS, Settings
 from app.storage import S3
 
@@ -123,7 +122,7 @@ def _told(settings: Settings) -> dict[str, Any]:
     """The settings that a pull needs, secrets revealed."""
     needed = settings.model_dump(include=NEEDED)
     told = {name: _revealed(value) for name, value in needed.items()}
-    keys = ",".join(base64.b64encode(key).decode() for key in settings.trusted_keys)
+    keys = ",".join(written(key) for key in settings.trusted_keys)
     return told | {"model_cache": str(settings.model_cache), "trusted_keys": keys}
 
 

@@ -1,1 +1,1 @@
-"""One page about one revision: how good, next to the champion, and how to make it again."""
+"""One page about one revision: how good, next to the version before, and how to make it again."""

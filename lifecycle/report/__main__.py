@@ -15,7 +15,7 @@ from app.model.store import StoreError
 from lifecycle.history import DeploymentError
 from lifecycle.promotion import resolve
 from lifecycle.report import html, markdown
-from lifecycle.report.revision import predecessor, read, read_schema, read_tables
+from lifecycle.report.revision import read, read_predecessor, read_schema, read_tables
 from lifecycle.report.subject import Subject
 from stages.repository import CommandError
 from stages.schema import Schema
@@ -36,19 +36,19 @@ def write(name: str, folder: Path) -> list[Path]:
         DeploymentError: there is no such revision, or it lacks something.
     """
     revision = read(name or HERE, resolve(name) if name else None)
-    champion = predecessor(revision)
+    predecessor = read_predecessor(revision)
     schema: Schema | None = None
-    if champion is not None:
+    if predecessor is not None:
         try:
-            schema = read_schema(champion)
+            schema = read_schema(predecessor)
         except FileNotFoundError:
-            print(f"report: DVC has no longer the tables of {champion.name}: no drift is shown")
+            print(f"report: DVC has no longer the tables of {predecessor.name}: no drift is shown")
     tracking = Tracking(revision.params["base.name"])
     run = tracking.find(f"{revision.md5['candidate']}.dir")
     run_id = run.info.run_id if run else None
     tables = read_tables(revision)
     address = tracking.address(run_id) if run_id else None
-    subject = Subject(revision, tables, champion, schema, address)
+    subject = Subject(revision, tables, predecessor, schema, address)
     folder.mkdir(parents=True, exist_ok=True)
     stem = revision.name.replace("/", "-")
     texts = {".html": html.render(subject), ".md": markdown.render(subject)}

@@ -21,15 +21,15 @@ class Score:
         metric: its name.
         value: the revision's.
         interval: the ends of its 95 % interval; empty where there is none.
-        champion: of the version that it would replace; None without one.
-        verdict: `better`, `worse`, `same`, or, without a champion, nothing.
+        predecessor: of the version that it would replace; None without one.
+        verdict: `better`, `worse`, `same`, or, without a predecessor, nothing.
         baselines: by their names.
     """
 
     metric: str
     value: float
     interval: tuple[float, ...]
-    champion: float | None
+    predecessor: float | None
     verdict: str
     baselines: dict[str, float]
 
@@ -43,10 +43,10 @@ class Change:
     new: Any
 
 
-def scores(revision: Revision, champion: Revision | None) -> list[Score]:
-    """Every metric of the holdout, next to the champion's."""
+def scores(revision: Revision, predecessor: Revision | None) -> list[Score]:
+    """Every metric of the holdout, next to the predecessor's."""
     report = revision.report
-    before: Mapping[str, float] = champion.report["model"] if champion else {}
+    before: Mapping[str, float] = predecessor.report["model"] if predecessor else {}
     rows = []
     for metric, value in report["model"].items():
         ends = report["interval"].get(metric)
@@ -56,7 +56,7 @@ def scores(revision: Revision, champion: Revision | None) -> list[Score]:
                 metric=metric,
                 value=value,
                 interval=(ends["low"], ends["high"]) if ends else (),
-                champion=before.get(metric),
+                predecessor=before.get(metric),
                 verdict=verdict(metric, value, before[metric]) if metric in before else "",
                 baselines={name: one[metric] for name, one in baselines if metric in one},
             )
@@ -72,18 +72,18 @@ def verdict(metric: str, value: float, other: float) -> str:
 
 
 def headline(score: Score, same_holdout: bool) -> str:
-    """How good a revision is, and whether it beats the champion, in words."""
+    """How good a revision is, and whether it beats the predecessor, in words."""
     text = f"{score.metric} {score.value:.5g}"
     if score.interval:
         text += " (95 % interval {:.5g} to {:.5g})".format(*score.interval)
-    if score.champion is None:
+    if score.predecessor is None:
         return f"{text}; there is no other version to compare it with."
     if score.verdict == "same":
-        return f"{text}, the same as the champion's."
-    text += f", {score.verdict} than the champion's {score.champion:.5g}"
+        return f"{text}, the same as the version before."
+    text += f", {score.verdict} than the version before ({score.predecessor:.5g})"
     if not same_holdout:
         return f"{text}, which was measured on another holdout."
-    if score.interval and score.interval[0] <= score.champion <= score.interval[1]:
+    if score.interval and score.interval[0] <= score.predecessor <= score.interval[1]:
         return f"{text}; the interval holds both, so that this holdout can hardly tell them apart."
     return f"{text}."
 

@@ -9,10 +9,10 @@ FEATURES = 10
 
 def render(subject: Subject) -> str:
     """The report; its longer tables fold."""
-    revision, champion = subject.revision, subject.champion
+    revision, predecessor = subject.revision, subject.predecessor
     parts = [f"## {subject.title}", subject.headline, _scores(subject)]
-    if champion:
-        parts.append(f"The champion is the version of `{champion.name}` ({champion.subject}).")
+    if predecessor:
+        parts.append(f"The version before is that of `{predecessor.name}` ({predecessor.subject}).")
         parts.append(_parameters(subject))
         sentence, details = subject.data
         parts.append("\n".join([sentence, *(f"- {plain(line)}" for line in details)]))
@@ -30,19 +30,19 @@ def render(subject: Subject) -> str:
 
 
 def _scores(subject: Subject) -> str:
-    rows = [["on the holdout", "this", "95 % interval", "champion", "", *subject.baselines]]
+    rows = [["on the holdout", "this", "95 % interval", "before", "", *subject.baselines]]
     for one in subject.scores:
         others = [brief(one.baselines.get(name)) for name in subject.baselines]
         between = " to ".join(map(brief, one.interval))
         value = f"**{brief(one.value)}**"
-        rows.append([one.metric, value, between, brief(one.champion), one.verdict, *others])
+        rows.append([one.metric, value, between, brief(one.predecessor), one.verdict, *others])
     return markdown(rows)
 
 
 def _parameters(subject: Subject) -> str:
     if not subject.parameters:
         return "No parameter changed."
-    rows = [["parameter", "champion", "this"]]
+    rows = [["parameter", "before", "this"]]
     rows += [[f"`{one.key}`", f"`{one.old}`", f"`{one.new}`"] for one in subject.parameters]
     return markdown(rows)
 

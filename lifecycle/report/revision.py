@@ -82,7 +82,7 @@ def read(name: str, commit: str | None) -> Revision:
     )
 
 
-def predecessor(revision: Revision) -> Revision | None:
+def read_predecessor(revision: Revision) -> Revision | None:
     """The last other version of the same model that the checked-out branch locked."""
     same = ("base.name", "base.target")
     for commit in git("rev-list", "HEAD", "--", "dvc.lock").split():

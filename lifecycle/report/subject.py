@@ -14,15 +14,15 @@ class Subject:
     Attributes:
         revision: the revision.
         tables: what DVC keeps of it.
-        champion: the version that it would replace; None without one.
-        champion_schema: of the champion's prepared tables; None where they cannot be had.
+        predecessor: the version that it would replace; None without one.
+        predecessor_schema: of the predecessor's prepared tables; None where they cannot be had.
         run: where MLflow shows the training; None where it does not know it.
     """
 
     revision: Revision
     tables: Tables
-    champion: Revision | None
-    champion_schema: Schema | None
+    predecessor: Revision | None
+    predecessor_schema: Schema | None
     run: str | None
 
     @property
@@ -33,7 +33,7 @@ class Subject:
     @property
     def scores(self) -> list[Score]:
         """Every metric of the holdout."""
-        return scores(self.revision, self.champion)
+        return scores(self.revision, self.predecessor)
 
     @property
     def baselines(self) -> list[str]:
@@ -51,25 +51,27 @@ class Subject:
         """The metric that decides, in a sentence."""
         metric = self.revision.params["evaluate.gate.metric"]
         score = next(one for one in self.scores if one.metric == metric)
-        champion = self.champion
-        same = champion is not None and champion.md5["prepared"] == self.revision.md5["prepared"]
+        predecessor = self.predecessor
+        same = (
+            predecessor is not None and predecessor.md5["prepared"] == self.revision.md5["prepared"]
+        )
         return headline(score, same_holdout=same)
 
     @property
     def parameters(self) -> list[Change]:
-        """The parameters that the champion had otherwise."""
-        return changed(self.revision.params, self.champion.params) if self.champion else []
+        """The parameters that the predecessor had otherwise."""
+        return changed(self.revision.params, self.predecessor.params) if self.predecessor else []
 
     @property
     def data(self) -> tuple[str, list[str]]:
-        """What happened to the data since the champion: a sentence, and its details."""
-        if self.champion is None:
+        """What happened to the data since the predecessor: a sentence, and its details."""
+        if self.predecessor is None:
             return "", []
-        if self.champion.md5["data"] == self.revision.md5["data"]:
+        if self.predecessor.md5["data"] == self.revision.md5["data"]:
             return "The data are the same.", []
-        if self.champion_schema is None:
-            return "The data changed; the champion's tables are not at hand.", []
-        changes = list(drift(self.tables.schema, self.champion_schema))
+        if self.predecessor_schema is None:
+            return "The data changed; the tables of the version before are not at hand.", []
+        changes = list(drift(self.tables.schema, self.predecessor_schema))
         if not changes:
             return "The data changed, but no column's range, values or missing share.", []
         return "The data changed:", changes

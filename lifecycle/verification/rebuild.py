@@ -8,6 +8,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from lifecycle.progress import step
+
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)", re.M)
 
 
@@ -43,7 +45,8 @@ def rebuild(root: Path, commit: str, folder: Path) -> Path:
     dvc = (str(python), "-m", "dvc")
     run(clone, *dvc, "cache", "dir", "--local", str(clone / ".dvc" / "cache"))
     run(clone, *dvc, "pull", "data.dvc")
-    run(clone, *dvc, "repro", "--force", "--no-run-cache")
+    with step("verify: running all stages"):
+        run(clone, *dvc, "repro", "--force", "--no-run-cache")
     return clone
 
 
@@ -52,8 +55,13 @@ def environment(clone: Path) -> Path:
     pins = dict(PIN.findall((clone / "requirements.txt").read_text()))
     if all(installed(name) == version for name, version in pins.items()):
         return Path(sys.executable)
-    print("verify: this commit pins other libraries, which are installed first", flush=True)
-    run(clone, "make", ".venv/installed", f"PYTHON={Path(sys.base_prefix) / 'bin' / 'python3.11'}")
+    with step("verify: installing the libraries that this commit pins"):
+        run(
+            clone,
+            "make",
+            ".venv/installed",
+            f"PYTHON={Path(sys.base_prefix) / 'bin' / 'python3.11'}",
+        )
     return clone / ".venv" / "bin" / "python"
 
 

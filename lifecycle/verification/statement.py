@@ -1,6 +1,5 @@
 """The verification as a file, its signature, and both beside the model in S3."""
 
-import base64
 import json
 import os
 import platform
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.model.manifest import Manifest
 from app.model.store import Remote
-from app.model.verification import Rebuilt, Verification, places, sha256
+from app.model.verification import Rebuilt, Verification, places, sha256, written
 from app.settings import Settings
 from lifecycle.verification.comparison import Compared
 from stages.arithmetic import CAP
@@ -130,5 +129,5 @@ def make_key(path: Path) -> Path:
         raise SigningError(f"KEY={path}: {error}") from error
     path.write_bytes(pem)
     beside = path.with_name(f"{path.name}.pub")
-    beside.write_text(base64.b64encode(public(key)).decode() + "\n")
+    beside.write_text(written(public(key)) + "\n")
     return beside

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from lifecycle.sweep import MOST_STARTS, main, start, states, wait
+from lifecycle.sweep import MOST_STARTS, main, reason, start, states, wait
 from stages.repository import dvc
 from tests.app.waiting import wait_for
 from tests.conftest import S3
@@ -46,6 +46,28 @@ def test_a_sweep_of_which_nothing_was_queued_says_so(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.argv", ["sweep", "train.folds=3"])
     with pytest.raises(SystemExit, match="DVC queued no experiment named sweep-"):
         main()
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        (
+            "Running stage 'evaluate':\nevaluate: rmse 9\nevaluate: not good enough:\n  rmse 9\n"
+            "ERROR: failed to reproduce 'evaluate': failed to run: python -m stages.evaluate\n",
+            "evaluate: not good enough:\n  rmse 9",
+        ),
+        (
+            "Traceback (most recent call last):\n  File\nKeyError: 'a'\n"
+            "ERROR: failed to reproduce 'train': exited with 1\n",
+            "KeyError: 'a'",
+        ),
+        ("Running stage 'train':\ntrain: fold 1 of 3\n", ""),
+        ("", ""),
+    ],
+    ids=["a refusal", "a traceback", "killed", "nothing"],
+)
+def test_what_a_failed_experiment_said_last(log: str, expected: str) -> None:
+    assert reason(log) == expected
 
 
 @pytest.fixture

@@ -26,6 +26,10 @@ train:
   - y
   name: [a,
     b]
+  closed: [
+    a: {b: 1},
+  ]
+  # The last.
   last: null
 """
 
@@ -40,6 +44,7 @@ train:
         ("train.same", []),
         ("train.name", True),
         ("train.last", 1e-9),
+        ("train.models", [{"lightgbm": {"n_estimators": "auto", "learning_rate": 0.05}}] * 3),
     ],
 )
 def test_one_value_changes_and_nothing_else(key: str, value: Any) -> None:
@@ -48,7 +53,7 @@ def test_one_value_changes_and_nothing_else(key: str, value: Any) -> None:
     expected = yaml.safe_load(TEXT)
     expected[block][name] = value
     assert yaml.safe_load(changed) == expected
-    comments = ["# The manual", "# What it is.", "# in the registry", "# Folds."]
+    comments = ["# The manual", "# What it is.", "# in the registry", "# Folds.", "# The last."]
     assert [one for one in comments if one in changed] == comments
     untouched = [line for line in TEXT.split("\n") if name not in line]
     outside = [line for line in untouched if not line.startswith(("    ", "  - "))]

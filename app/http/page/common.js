@@ -57,10 +57,10 @@ const COVERAGE = 0.9; // of the intervals beside answers
 
 // What the server adds to an answer, as far as this model has it.
 export function query(model) {
-  const asked = new URLSearchParams();
-  if (model.example.probabilities !== null) asked.set("probabilities", "true");
-  if (model.intervals?.levels.some((level) => level.coverage === COVERAGE)) asked.set("interval", COVERAGE);
-  return asked;
+  const parts = new URLSearchParams();
+  if (model.example.probabilities !== null) parts.set("probabilities", "true");
+  if (model.intervals?.levels.some((level) => level.coverage === COVERAGE)) parts.set("interval", COVERAGE);
+  return parts;
 }
 
 export class Refusal extends Error {

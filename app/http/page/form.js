@@ -38,13 +38,16 @@ function field(model, feature, index) {
   if (input.hasAttribute("list")) {
     box.append(element("datalist", { id: `${id}-list` }, ...feature.categories.map((value) => element("option", { value }))));
   }
-  if (feature.kind === "number" && limits) {
-    input.addEventListener("input", () => {
-      const value = Number(input.value);
-      hint.classList.toggle("outside", input.value.trim() !== "" && (value < feature.minimum || value > feature.maximum));
-    });
-  }
+  input.addEventListener("input", () => hint.classList.toggle("outside", isOutside(feature, input.value.trim())));
   return box;
+}
+
+// Whether the model saw no such value in training.
+function isOutside(feature, value) {
+  if (value === "") return false;
+  if (feature.kind === "category") return !feature.categories.includes(value);
+  if (feature.kind !== "number" || feature.minimum === null) return false;
+  return Number(value) < feature.minimum || Number(value) > feature.maximum;
 }
 
 // All fields; of many columns those first that matter most.
@@ -119,12 +122,21 @@ function explanation({ base, contributions, method }, unit) {
     table([], rows, `Starts at ${text(start)}${unit}; each column moves it (${method})`));
 }
 
-function show(model, body) {
+function caution(model, record) {
+  const names = model.features.filter((feature) => isOutside(feature, String(record[feature.name] ?? "")))
+    .map((feature) => feature.name);
+  if (!names.length) return [];
+  const textContent = `Take care: training saw no such value of ${names.join(", ")}.`;
+  return [element("p", { className: "outside", textContent })];
+}
+
+function show(model, record, body) {
   const unit = unitOf(model, model.target) && ` ${unitOf(model, model.target)}`;
   const value = body.predictions[0];
   $("answer").replaceChildren(
     element("div", { className: "quiet", textContent: model.target }),
     element("div", { className: "answer" }, text(value), ...(typeof value === "number" ? [element("small", { textContent: unit })] : [])),
+    ...caution(model, record),
     ...(body.interval ? [interval(body.interval, unit)] : []),
     ...(body.probabilities ? [probabilities(body.classes, body.probabilities)] : []),
     ...(body.explanation ? [explanation(body.explanation, model.task === "regression" ? unit : "")] : []),
@@ -133,16 +145,17 @@ function show(model, body) {
 
 async function predict(model) {
   $("predict").disabled = true;
-  const wanted = query(model);
-  if (model.explanation) wanted.set("explain", "true");
+  const parts = query(model);
+  if (model.explanation) parts.set("explain", "true");
+  const record = read(model);
   try {
-    const reply = await send(`predict/records?${wanted}`, {
+    const reply = await send(`predict/records?${parts}`, {
       method: "POST",
       headers: headers({ "Content-Type": "application/json" }),
-      body: JSON.stringify({ records: [read(model)] }),
+      body: JSON.stringify({ records: [record] }),
     });
     mark(model);
-    show(model, await reply.json());
+    show(model, record, await reply.json());
   } catch (error) {
     if (error instanceof Refusal) mark(model, error.errors);
     showError($("answer"), error);

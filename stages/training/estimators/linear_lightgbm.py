@@ -59,6 +59,7 @@ def add_to(experiment: Any) -> None:
     library = experiment._all_models_internal
     own = copy(library["lightgbm"])
     own.id, own.name, own.class_def = KIND, "Linear model and LightGBM", LinearLGBMRegressor
+    own.eq_function = lambda estimator: isinstance(estimator, LinearLGBMRegressor)
     own.is_turbo, own.reference = False, f"{__name__}.{LinearLGBMRegressor.__name__}"
     # First: PyCaret takes a fitted one for the first kind that it is an instance of
     experiment._all_models_internal = {KIND: own, **library}

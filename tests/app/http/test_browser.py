@@ -198,6 +198,20 @@ def test_a_value_that_does_not_fit_is_marked(visit: Visit) -> None:
     expect(page.locator(".outside")).to_have_count(0)
 
 
+def test_an_answer_beyond_what_training_saw_says_so(visit: Visit) -> None:
+    page = open_page(visit)
+    weight = page.get_by_label("carat weight")
+    weight.fill("9")
+    weight.press("Enter")
+    expect(page.locator("#answer .outside")).to_have_text(
+        "Take care: training saw no such value of carat weight."
+    )
+    page.get_by_role("button", name="Fill in the example").click()
+    weight.press("Enter")
+    expect(page.locator("#answer .outside")).to_have_count(0)
+    expect(page.locator("#answer .answer")).to_be_visible()
+
+
 def test_what_the_model_is_stands_in_words(visit: Visit) -> None:
     page = open_page(visit)
     expect(page.locator("header")).to_contain_text("Predicts price from 4 columns.")

@@ -1,4 +1,4 @@
-"""What differs between a revision and the champion."""
+"""What differs between a revision and the version before."""
 
 from typing import Any
 
@@ -25,29 +25,29 @@ def schema(*features: Feature) -> Schema:
     )
 
 
-def test_each_score_stands_next_to_the_champions() -> None:
+def test_each_score_stands_next_to_that_of_the_version_before() -> None:
     rmse, r2 = scores(revision(10.0, r2=0.6), revision(12.0, r2=0.7))
-    assert (rmse.value, rmse.interval, rmse.champion) == (10.0, (9.0, 11.0), 12.0)
+    assert (rmse.value, rmse.interval, rmse.predecessor) == (10.0, (9.0, 11.0), 12.0)
     assert rmse.baselines == {"dummy": 99.0}
     assert (rmse.verdict, r2.verdict) == ("better", "worse")
     assert r2.interval == ()
 
 
 @pytest.mark.parametrize(
-    ("champion", "same_holdout", "expected"),
+    ("predecessor", "same_holdout", "expected"),
     [
-        (12.0, True, "better than the champion's 12."),
-        (10.5, True, "better than the champion's 10.5; the interval holds both"),
-        (8.0, True, "worse than the champion's 8."),
-        (10.0, True, ", the same as the champion's."),
-        (12.0, False, "than the champion's 12, which was measured on another holdout."),
+        (12.0, True, "better than the version before (12)."),
+        (10.5, True, "better than the version before (10.5); the interval holds both"),
+        (8.0, True, "worse than the version before (8)."),
+        (10.0, True, ", the same as the version before."),
+        (12.0, False, "than the version before (12), which was measured on another holdout."),
         (None, False, "there is no other version"),
     ],
 )
 def test_the_headline_says_no_more_than_the_interval_allows(
-    champion: float | None, same_holdout: bool, expected: str
+    predecessor: float | None, same_holdout: bool, expected: str
 ) -> None:
-    other = None if champion is None else revision(champion)
+    other = None if predecessor is None else revision(predecessor)
     text = headline(scores(revision(10.0), other)[0], same_holdout)
     assert text.startswith("rmse 10 (95 % interval 9 to 11)")
     assert expected in text

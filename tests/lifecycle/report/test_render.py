@@ -41,7 +41,7 @@ REVISION = Revision(
     params={"base.name": "houses", "evaluate.gate.metric": "rmse", "train.folds": 5},
     md5={"data": "d" * 32, "prepared": "p" * 32, "candidate": "c" * 32, "version": "v" * 32},
 )
-CHAMPION = replace(
+PREDECESSOR = replace(
     REVISION,
     name="before",
     subject="The first",
@@ -62,7 +62,7 @@ def schema(*features: Feature, classes: tuple[str, ...] = ()) -> Schema:
     )
 
 
-def subject(champion: Revision | None = CHAMPION) -> Subject:
+def subject(predecessor: Revision | None = PREDECESSOR) -> Subject:
     points = np.linspace(0, 100, 30)
     tables = Tables(
         leaderboard=pd.DataFrame(
@@ -81,7 +81,7 @@ def subject(champion: Revision | None = CHAMPION) -> Subject:
     )
     before = schema(FEATURES[0], FEATURES[1].model_copy(update={"categories": ("x",)}))
     run = "http://127.0.0.1:5000/#/experiments/1/runs/2"
-    return Subject(REVISION, tables, champion, before if champion else None, run)
+    return Subject(REVISION, tables, predecessor, before if predecessor else None, run)
 
 
 def classified() -> Subject:
@@ -96,7 +96,7 @@ def classified() -> Subject:
             "calibration": calibration(actual, np.column_stack([1 - chance, chance])),
         },
     )
-    return replace(subject(champion=None), tables=tables)
+    return replace(subject(predecessor=None), tables=tables)
 
 
 class Page(HTMLParser):
@@ -121,7 +121,7 @@ class Page(HTMLParser):
 
 def test_the_page_needs_nothing_else_and_tells_all() -> None:
     page = Page(html.render(subject()))
-    assert "rmse 10 (95 % interval 9 to 11), better than the champion's 15." in page.text
+    assert "rmse 10 (95 % interval 9 to 11), better than the version before (15)." in page.text
     assert (
         "Intervals of 17.5 on the mean held the truth in 91.2 % of 50 rows (90 % intended)."
         in page.text
@@ -157,11 +157,11 @@ def test_markdown_holds_the_same_facts() -> None:
         assert len({line.replace("\\|", "").count("|") for line in lines}) == 1, lines
 
 
-def test_without_a_champion_nothing_is_compared() -> None:
+def test_without_a_version_before_nothing_is_compared() -> None:
     page = Page(html.render(classified()))
     assert "there is no other version to compare it with." in page.text
     assert "What changed" not in page.text
-    assert "The champion is" not in markdown.render(classified())
+    assert "The version before" not in markdown.render(classified())
     assert len(page.sources) == 3  # confusion, calibration, importance
 
 

@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge
 
 from stages.onnx_writer.estimators.lookup import find
 from stages.onnx_writer.estimators.regressors import REGRESSORS
+from stages.training.estimators import linear_lightgbm
 from stages.training.estimators.linear_lightgbm import KIND, LinearLGBMRegressor
 from tests.stages.training.test_search import searched
 
@@ -60,6 +61,20 @@ def test_a_pickle_answers_the_same() -> None:
     X, y = trend(0, 1)
     model = LinearLGBMRegressor(**SMALL).fit(X, y)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_pycaret_tells_it_from_lightgbm() -> None:
+    from pycaret.regression import RegressionExperiment  # which warns as it is imported
+
+    experiment = RegressionExperiment()
+    X, y = trend(0, 1)
+    experiment.setup(pd.DataFrame({"x": X[:, 0], "y": y}), target="y", verbose=False, n_jobs=1)
+    linear_lightgbm.add_to(experiment)
+    assert experiment._get_model_id(LinearLGBMRegressor()) == KIND
+    assert experiment._get_model_id(LGBMRegressor()) == "lightgbm"
 
 
 def test_the_writer_of_graphs_does_not_take_it_for_trees_alone() -> None:
