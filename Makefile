@@ -125,6 +125,7 @@ docs: .venv/installed ## These documents as a site, in .local/site
 QUIET := --log-level ERROR --ExecutePreprocessor.extra_arguments=--IPKernelApp.log_level=40
 ALONE := --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url=
 notebook: setup ## docs/explore.py run on the served model and the experiments, as a page
+	@$(ACTIVE) dvc status --quiet || echo "The files here are not all those of dvc.lock; should a cell fail: dvc pull"
 	@$(ACTIVE) mkdir -p .local && jupytext --quiet --to ipynb --output .local/explore.ipynb docs/explore.py && \
 	  jupyter nbconvert --execute --to html $(QUIET) $(ALONE) .local/explore.ipynb && echo .local/explore.html
 

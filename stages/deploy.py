@@ -114,10 +114,11 @@ def main() -> None:
     write(SERVING, manifest, files)
     metric = params.evaluate.gate.metric
     log(manifest, parity, Contender(metric, params.deploy.champion, pa.Table.from_pandas(test)))
+    gap = parity.max_relative
     print(
         f"deploy: {manifest.name} {md5(SERVING)}: {len(files[manifest.file]) / 1e6:.1f} MB "
-        f"of {manifest.runtime}; on {parity.rows} rows it answers as the fitted pipeline, to "
-        f"{parity.max_relative:.1e} of an answer"
+        f"of {manifest.runtime}; on {parity.rows} rows it answers as the fitted pipeline, "
+        + (f"to {gap:.1e} of an answer" if gap else "to the last digit")
     )
 
 

@@ -37,24 +37,23 @@ function reading(model, metric) {
   return (value) => `${brief(value)}${unit && ` ${unit}`}`;
 }
 
-// A metric's 95 % interval, the unit once.
+// A metric's 95 % interval, without its unit.
 function ends(model, metric, interval) {
-  if (!interval[metric]) return "";
-  const [low, high] = interval[metric];
-  const form = reading(model, metric);
-  return `${METRICS[metric]?.[1] === "unit" ? brief(low) : form(low)} to ${form(high)}`;
+  const form = METRICS[metric]?.[1] === "unit" ? brief : reading(model, metric);
+  return (interval[metric] ?? []).map(form).join(" to ");
 }
 
 function sentence(model, { metric, rows, interval, baseline }) {
   const form = reading(model, metric);
   const between = ends(model, metric, interval);
+  const unit = METRICS[metric]?.[1] === "unit" ? unitOf(model, model.target) : "";
   const others = Object.entries(baseline)
     .filter(([, scores]) => scores[metric] !== undefined)
     .map(([name, scores]) => `${form(scores[metric])} for ${BASELINES[name]?.[1] ?? name}`);
   return [
     `On ${number(rows.holdout)} rows that it had not seen, ${METRICS[metric]?.[2] ?? `its ${metric} was`} `,
     element("strong", { textContent: form(model.metrics[metric]) }),
-    between && ` (95 % interval: ${between})`,
+    between && ` (95 % interval: ${between}${unit && ` ${unit}`})`,
     others.length ? `, against ${others.join(" and ")}.` : ".",
   ];
 }
