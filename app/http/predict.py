@@ -21,6 +21,7 @@ from app.http.body import content_type, is_small, read_body, read_file, read_sma
 from app.http.service import Service
 from app.model.model import Extras, Model, Prediction
 from app.model.runtime import Packed
+from app.operations import memory
 from app.operations.budget import Claim
 from app.settings import Limits
 
@@ -143,14 +144,14 @@ def answer_file(
     model.check(extras)
     source = file_format(upload)
     rows, ignored = pack(source, upload.data, model, limits)
-    memory = _memory(model, rows, extras)
-    limits.claim(memory)
+    size = _memory(model, rows, extras)
+    limits.claim(size)
     prediction = _predict(model, rows, limits, extras)
     if to_csv:
         from app.formats import csv  # imports Arrow, which takes long
 
         table = as_csv(source, upload.data, limits)
-        limits.claim(memory + csv.reply_memory(table))
+        limits.claim(size + csv.reply_memory(table))
         pieces = csv.reply(table, prediction, model.interface, extras)
     else:
         pieces = json.reply(model, prediction)
@@ -197,7 +198,11 @@ def _check_calls(model: Model, rows: int) -> None:
         Problem: says how many rows may be explained.
     """
     assert model.explainer is not None  # noqa: S101 (checked before)
+    is_first = not model.explainer.is_open
     calls = model.explainer.method.calls
+    if is_first:  # what only the making of its tables needed
+        memory.release()
+        memory.release_code()
     if rows * calls > MAX_CALLS:
         raise Problem(
             "too-many-rows",

@@ -8,8 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 # glibc's numbers; other C libraries neither do this nor have the function.
-M_ARENA_MAX = -8
+M_ARENA_MAX, M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -8, -1, -3
 ARENAS = 2
+# Left to itself, malloc keeps up to 64 MB of each arena once such large arrays were freed, and
+# what `release` asks for does not reach the end of an arena that a thread has.
+KEPT_BYTES = 4 * 1024**2
+HEAP_BYTES = 2 * KEPT_BYTES  # what is larger comes from the system, and goes back to it
 # Of cgroups, version 2 and 1.
 CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -33,6 +37,8 @@ def prepare() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(M_ARENA_MAX, ARENAS)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        libc.mallopt(M_MMAP_THRESHOLD, HEAP_BYTES)
     # Read by Arrow's C++ parts, which pyarrow.set_memory_pool does not reach
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 

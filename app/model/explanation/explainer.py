@@ -60,6 +60,11 @@ class Explainer:
         return joined(list(run(method.explain, slices)))
 
     @property
+    def is_open(self) -> bool:
+        """Whether what takes memory is made."""
+        return self._method is not None
+
+    @property
     def method(self) -> Sums | Calls:
         """How this model is explained."""
         with self._lock:

@@ -20,12 +20,36 @@ after = memory.resident()
 assert np.linalg.det(np.eye(3)) == 1.0
 print(before - after)
 """
+FREED = """
+import threading
+import numpy as np
+from app.operations import memory
+memory.prepare()
+def work():
+    for size in (3_000_000, 2_500_000) + 20 * (250_000,):  # numbers of 8 bytes
+        arrays = [np.ones(size)] if size > 1_000_000 else [np.ones(size) for _ in range(20)]
+        del arrays
+    ready.set()
+    over.wait()
+ready, over = threading.Event(), threading.Event()
+before = memory.resident()
+threading.Thread(target=work).start()
+ready.wait()
+memory.release()
+print(memory.resident() - before)
+over.set()
+"""
 pytestmark = pytest.mark.skipif(not memory.MAPPED.exists(), reason="Linux alone tells it")
 
 
 def test_code_that_ran_at_the_import_goes_back_and_comes_again() -> None:
     run = subprocess.run([sys.executable, "-c", RELEASED], stdout=subprocess.PIPE, check=True)
     assert int(run.stdout) > 10_000_000  # of some 20 MB
+
+
+def test_what_a_thread_freed_goes_back_while_the_thread_lives() -> None:
+    run = subprocess.run([sys.executable, "-c", FREED], stdout=subprocess.PIPE, check=True)
+    assert int(run.stdout) < 10_000_000  # of 40 MB
 
 
 def test_code_that_somebody_changed_in_memory_stays(tmp_path: Path) -> None:
