@@ -225,8 +225,9 @@ def test_a_worse_model_stays_a_challenger_and_its_report_says_so(
         project.run("git", "checkout", "--", ".")
     project.run("dvc", "checkout")
     text = (tmp_path / "working-directory.md").read_text()
-    assert ", worse than the champion's " in text.splitlines()[2]
+    assert ", worse than the version before (" in text.splitlines()[2]
     assert "| `train.models` | `['lightgbm', 'ridge']` | `['dummy']` |" in text
+    assert "commit `not committed`" in text
     assert "The data are the same." in text
     runs = client.search_runs(
         [client.get_experiment_by_name("houses").experiment_id],
@@ -243,6 +244,8 @@ def test_a_report_of_a_commit_needs_no_working_directory(project: Project, tmp_p
     done = clone.run("python", "-m", "lifecycle.report", "HEAD", "--folder", str(tmp_path))
     assert len(done.stdout.splitlines()) == 2
     commit = clone.run("git", "rev-parse", "HEAD").stdout.strip()
+    clone.run("python", "-m", "lifecycle.report", "--folder", str(tmp_path))
+    assert f"commit `{commit}`" in (tmp_path / "working-directory.md").read_text()
     text = (tmp_path / "HEAD.html").read_text()
     assert f"make verify REV={commit}" in text
     assert "there is no other version to compare it with." in text
@@ -266,7 +269,7 @@ def test_a_report_stands_beside_a_version_of_the_same_model_alone(
     clone.commit("Now")
     report = ("python", "-m", "lifecycle.report", "HEAD", "--folder", str(tmp_path))
     assert "report: DVC has no longer the tables of " in clone.run(*report).stdout
-    assert "the same as the champion's." in (tmp_path / "HEAD.md").read_text()
+    assert "the same as the version before." in (tmp_path / "HEAD.md").read_text()
     clone.set(base__name="another")
     clone.commit("Another model")
     clone.run(*report)

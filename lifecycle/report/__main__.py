@@ -13,11 +13,12 @@ from pathlib import Path
 
 from app.model.store import StoreError
 from lifecycle.history import DeploymentError
-from lifecycle.promotion import resolve
+from lifecycle.promotion import MOVED, resolve
 from lifecycle.report import html, markdown
 from lifecycle.report.revision import read, read_predecessor, read_schema, read_tables
 from lifecycle.report.subject import Subject
-from stages.repository import CommandError
+from stages.files import METRICS
+from stages.repository import CommandError, git
 from stages.schema import Schema
 from stages.tracking import Tracking
 
@@ -35,7 +36,7 @@ def write(name: str, folder: Path) -> list[Path]:
     Raises:
         DeploymentError: there is no such revision, or it lacks something.
     """
-    revision = read(name or HERE, resolve(name) if name else None)
+    revision = read(name or HERE, resolve(name) if name else committed())
     predecessor = read_predecessor(revision)
     schema: Schema | None = None
     if predecessor is not None:
@@ -59,6 +60,14 @@ def write(name: str, folder: Path) -> list[Path]:
         if run_id:
             tracking.log_file(run_id, paths[-1], "report")
     return paths
+
+
+def committed() -> str | None:
+    """HEAD, where it has what the pipeline made here last; else None."""
+    files = map(str, MOVED)
+    if not METRICS.exists() or git("status", "--porcelain", "--", *files):
+        return None
+    return git("rev-parse", "HEAD").strip()
 
 
 def main() -> None:
