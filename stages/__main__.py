@@ -44,6 +44,7 @@ def main() -> None:
         parser.error(f"{command.what} takes no more arguments; params.yaml tells it")
     if not arithmetic.is_set():
         arithmetic.launch("-m", "stages", command.what)
+    os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)  # else ./logs.log
     try:
         run(command.what)
     except OSError as error:

@@ -1,7 +1,6 @@
 """PyCaret behind one door: the only module that sets up its experiments, and their candidates."""
 
 import gc
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,6 @@ def start(
     Returns:
         A `RegressionExperiment` or `ClassificationExperiment`.
     """
-    os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)  # else ./logs.log
     from pycaret.classification import ClassificationExperiment
     from pycaret.regression import RegressionExperiment
 
