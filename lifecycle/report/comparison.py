@@ -65,8 +65,8 @@ def scores(revision: Revision, predecessor: Revision | None) -> list[Score]:
 
 
 def verdict(metric: str, value: float, other: float) -> str:
-    """How a value compares with another one."""
-    if value == other:
+    """How a value compares with another one, as far as the report shows them."""
+    if brief(value) == brief(other):
         return "same"
     return "better" if (value > other) == METRICS[metric].higher_is_better else "worse"
 

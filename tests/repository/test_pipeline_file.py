@@ -1,11 +1,14 @@
 """`dvc.yaml` declares the code whose change can change a stage's outputs, and no other."""
 
 import ast
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from stages.files import md5
 
 ROOT = Path(__file__).parents[2]
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -59,6 +62,18 @@ def code_of(stage: str) -> set[Path]:
     """The modules of a stage and of what starts it."""
     folder = ROOT / "stages"
     return closure(folder / f"{stage}.py") | closure(folder / "__main__.py")
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_the_lock_is_of_this_code(stage: str, tmp_path: Path) -> None:
+    """A commit whose lock is of other code is not the same when it is rebuilt."""
+    for name in ("app", "stages"):
+        ignored = shutil.ignore_patterns("__pycache__")  # by DVC, too
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    dependencies = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"][stage]["deps"]
+    locked = {one["path"]: one["md5"] for one in dependencies}
+    code = {path: pin for path, pin in locked.items() if path.startswith(("app/", "stages/"))}
+    assert {path: md5(tmp_path / path) for path in code} == code
 
 
 @pytest.mark.parametrize("stage", PIPELINE)

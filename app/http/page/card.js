@@ -114,7 +114,7 @@ function importances(model, { importance, metric }) {
   const regression = model.task === "regression";
   const form = regression ? reading(model, "rmse") : percent;
   const rows = importance.map((one) => [
-    one.feature, bar(largest ? one.importance / largest : 0), { number: form(one.importance) },
+    one.feature, bar(largest ? Math.abs(one.importance) / largest : 0, one.importance < 0), { number: form(one.importance) },
   ]);
   return table([], rows, regression
     ? "How much the typical error (RMSE) grows when a column's values are shuffled"
@@ -154,7 +154,7 @@ function lineage(model) {
     ["Version", code(model.version)],
     ...flat(rest).map(([key, value]) => [key.replace(".", " "), code(value)]),
     ...(model.evaluation ? [["Rows", `trained on ${number(model.evaluation.rows.train)}, judged on ${number(model.evaluation.rows.holdout)} others, then fitted on all`]] : []),
-    ["Same as fitted", `${model.parity.max_relative ? `to ${model.parity.max_relative.toExponential(0)} of an answer` : "to the last digit"}, on ${number(model.parity.rows)} rows`],
+    ["Same as fitted", `${model.parity.max_relative ? `within ${model.parity.max_relative.toExponential(0)} of an answer` : "to the last digit"}, on ${number(model.parity.rows)} rows`],
     ["When, and by whom", element("span", {}, "in the project's folder: ", code(`git log -S${model.version} -- dvc.lock`))],
   ];
   return [table([], rows), ...(params ? [folded("Parameters", params)] : []), ...(libraries ? [folded("Libraries", libraries)] : [])];

@@ -40,6 +40,7 @@ def test_each_score_stands_next_to_that_of_the_version_before() -> None:
         (10.5, True, "better than the version before (10.5); the interval holds both"),
         (8.0, True, "worse than the version before (8)."),
         (10.0, True, ", the same as the version before."),
+        (10.0000001, True, ", the same as the version before."),
         (12.0, False, "than the version before (12), which was measured on another holdout."),
         (None, False, "there is no other version"),
     ],

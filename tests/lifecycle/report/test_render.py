@@ -123,7 +123,7 @@ def test_the_page_needs_nothing_else_and_tells_all() -> None:
     page = Page(html.render(subject()))
     assert "rmse 10 (95 % interval 9 to 11), better than the version before (15)." in page.text
     assert (
-        "Intervals of 17.5 on the mean held the truth in 91.2 % of 50 rows (90 % intended)."
+        "Intervals, 17.5 wide on average, held the truth in 91.2 % of 50 rows (90 % intended)."
         in page.text
     )
     assert "ridge compare 10.5 ± 0.25" in page.text
