@@ -33,6 +33,7 @@ MAX_NAMED = 4_096  # bytes of ignored columns in a header, which clients limit
 # text, by their count; what an explanation takes for each row and column.
 JSON_GROWTH = 36
 FEW = 16  # rows, whose answers are not worth a claim
+MANY = 1_000  # rows, whose explanation takes far longer than giving back what it needed
 ANSWER_BYTES = 80
 EXPLAINED_BYTES = 160
 JSON_TYPES = (*JSON.media_types, "")
@@ -185,10 +186,18 @@ def answer_json(
 
 
 def _predict(model: Model, rows: Packed, limits: Limits, extras: Extras) -> Prediction:
-    if extras.explain:
-        limits.check_explained_rows(len(rows))
-        _check_calls(model, len(rows))
-    return model.answer(rows, extras)
+    if not extras.explain:
+        return model.answer(rows, extras)
+    limits.check_explained_rows(len(rows))
+    assert model.explainer is not None  # noqa: S101 (checked before)
+    is_first = not model.explainer.is_open
+    _check_calls(model, len(rows))
+    prediction = model.answer(rows, extras)
+    if is_first or len(rows) > MANY:
+        # What only explanations run; code that other requests need, too, comes back by itself.
+        memory.release()
+        memory.release_code()
+    return prediction
 
 
 def _check_calls(model: Model, rows: int) -> None:
@@ -198,11 +207,7 @@ def _check_calls(model: Model, rows: int) -> None:
         Problem: says how many rows may be explained.
     """
     assert model.explainer is not None  # noqa: S101 (checked before)
-    is_first = not model.explainer.is_open
     calls = model.explainer.method.calls
-    if is_first:  # what only the making of its tables needed
-        memory.release()
-        memory.release_code()
     if rows * calls > MAX_CALLS:
         raise Problem(
             "too-many-rows",

@@ -75,6 +75,19 @@ def test_a_file_is_explained(explained: httpx.Client) -> None:
     check(reply.json(), [FIRST, SECOND])
 
 
+def test_after_many_rows_a_few_are_explained_as_before(tmp_path: Path) -> None:
+    """The memory that many took, code of libraries too, has been given back."""
+    settings = settings_in(tmp_path).model_copy(update={"max_explained_rows": 2_000})
+    model = write_model(tmp_path / "model", explained=True)
+    publish(model, settings.model_cache, settings.lock_file)
+    header, rows = CSV.split(b"\n", 1)
+    with serve(settings) as running:
+        for times in (501, 1):
+            file = {"file": ("rows.csv", header + b"\n" + times * rows)}
+            reply = running.post("/predict?explain=true", files=file)
+            check(reply.json(), times * [FIRST, SECOND])
+
+
 def test_records_are_explained(explained: httpx.Client) -> None:
     reply = explained.post("/predict/records?explain=true", json={"records": [EXAMPLE]})
     check(reply.json(), [FIRST])
