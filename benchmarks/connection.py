@@ -39,8 +39,8 @@ class Call:
 
     @property
     def path(self) -> str:
-        """The route."""
-        return urlsplit(self.url).path
+        """The route, with the URL's query."""
+        return urlsplit(self.url)._replace(scheme="", netloc="").geturl()
 
     @property
     def wire(self) -> bytes:

@@ -217,6 +217,18 @@ def post(call: Call) -> tuple[int, bytes]:
         connection.close()
 
 
+def answer(call: Call) -> bytes:
+    """Send a call once; the body of its reply.
+
+    Raises:
+        RuntimeError: it is refused.
+    """
+    status, body = post(call)
+    if status != 200:
+        raise RuntimeError(f"{call.url} refuses the request: {status} {body[:500]!r}")
+    return body
+
+
 def neighbouring_ports(count: int) -> int:
     """The first of so many ports in a row that nobody listens on now.
 

@@ -188,26 +188,27 @@ def answer_json(
 def _predict(model: Model, rows: Packed, limits: Limits, extras: Extras) -> Prediction:
     if not extras.explain:
         return model.answer(rows, extras)
-    limits.check_explained_rows(len(rows))
     assert model.explainer is not None  # noqa: S101 (checked before)
+    limits.check_explained_rows(len(rows))
     is_first = not model.explainer.is_open
-    _check_calls(model, len(rows))
+    _check_calls(model.explainer.method.calls, len(rows))
     prediction = model.answer(rows, extras)
     if is_first or len(rows) > MANY:
         # What only explanations run; code that other requests need, too, comes back by itself.
-        memory.release()
         memory.release_code()
     return prediction
 
 
-def _check_calls(model: Model, rows: int) -> None:
+def _check_calls(calls: int, rows: int) -> None:
     """Refuse what would take too long to explain.
+
+    Args:
+        calls: how many rows the model answers to explain one.
+        rows: how many are to be explained.
 
     Raises:
         Problem: says how many rows may be explained.
     """
-    assert model.explainer is not None  # noqa: S101 (checked before)
-    calls = model.explainer.method.calls
     if rows * calls > MAX_CALLS:
         raise Problem(
             "too-many-rows",

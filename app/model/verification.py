@@ -62,7 +62,7 @@ class Verification(BaseModel):
     libraries: dict[str, str]
 
 
-def written(key: bytes) -> str:
+def key_text(key: bytes) -> str:
     """A public key as `make key` writes it and SERVE_TRUSTED_KEYS takes it."""
     return base64.b64encode(key).decode()
 
@@ -92,7 +92,7 @@ def require(folder: Path, settings: "Settings") -> None:
             said = _signed(version, key, settings)
             _check_files(folder, said)
         except MissingError:
-            reasons.append(f"none by {written(key)}")
+            reasons.append(f"none by {key_text(key)}")
         except VerificationError as error:
             reasons.append(str(error))
         else:
@@ -153,13 +153,13 @@ def check(version: str, key: bytes, statement: bytes, signature: bytes) -> Verif
         Ed25519PublicKey.from_public_bytes(key).verify(signature, statement)
         said = Verification.model_validate_json(statement)
     except InvalidSignature:
-        raise VerificationError(f"the signature is not that of {written(key)}") from None
+        raise VerificationError(f"the signature is not that of {key_text(key)}") from None
     except ValidationError as error:
-        raise VerificationError(f"what {written(key)} signed is no verification") from error
+        raise VerificationError(f"what {key_text(key)} signed is no verification") from error
     if said.version != version:
-        raise VerificationError(f"what {written(key)} signed is about version {said.version}")
+        raise VerificationError(f"what {key_text(key)} signed is about version {said.version}")
     if not said.same:
-        raise VerificationError(f"what {written(key)} signed says that the rebuild differed")
+        raise VerificationError(f"what {key_text(key)} signed says that the rebuild differed")
     return said
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from app.model.store import Remote, StoreError, cached, download, place, workplace
-from app.model.verification import VerificationError, require, written
+from app.model.verification import VerificationError, key_text, require
 from app.settings import CLOUDS, Settings
 from app.storage import S3
 
@@ -122,7 +122,7 @@ def _told(settings: Settings) -> dict[str, Any]:
     """The settings that a pull needs, secrets revealed."""
     needed = settings.model_dump(include=NEEDED)
     told = {name: _revealed(value) for name, value in needed.items()}
-    keys = ",".join(written(key) for key in settings.trusted_keys)
+    keys = ",".join(key_text(key) for key in settings.trusted_keys)
     return told | {"model_cache": str(settings.model_cache), "trusted_keys": keys}
 
 

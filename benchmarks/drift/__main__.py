@@ -103,9 +103,7 @@ def figures(server: Server, table: bytes, seconds: float) -> dict[str, float]:
     between = server.cpu_seconds()
     call = multipart(server, table)
     for _ in range(UPLOADS):
-        status, body = servers.post(call)
-        if status != 200:
-            raise RuntimeError(f"the table was answered with {status}: {body[:300]!r}")
+        servers.answer(call)
     after = server.cpu_seconds()
     return {
         "cpu_us_per_row_request": 1e6 * (between - before) / answered.answered,

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import joblib
 import numpy as np
@@ -28,13 +27,13 @@ from app.model.model import Model
 from app.model.packing import pack
 from app.model.runtime import Floats, Packed, open_session
 from benchmarks import servers
+from benchmarks.connection import Call
 from benchmarks.workspace import Workspace, workspace_argument
 
 ROWS = 10_000
 REPEATS = 500  # of one row; medians are given
 FILES = 5  # explained by a server, and as many whole tables answered with intervals
 SETTLED_SECONDS = 4  # longer than a server's start takes to give back what it alone needed
-JSON, CSV = "application/json", "text/csv"
 # Runs in the other environment: explains each booster's part of the mean of both.
 PEER = """
 import sys, time
@@ -126,26 +125,20 @@ def memory(workspace: Workspace) -> dict[str, float]:
         folder = Path(name) / "server"
         servers.prepare_with_model(workspace, folder)
         with servers.ours(workspace, folder) as server:
-            one, file = server.row.url, server.url("/invocations")
+            file = server.url("/invocations")
             time.sleep(SETTLED_SECONDS)
             figures = {"memory_mb": server.memory_mb()}
             for _ in range(REPEATS):
-                _post(f"{one}?explain=true&interval=0.9", server.row.body, JSON)
+                servers.answer(Call(f"{server.row.url}?explain=true&interval=0.9", server.row.body))
             figures["memory_mb_rows_explained"] = server.memory_mb()
             table = workspace.csv()
-            lines = table.splitlines(keepends=True)
+            some = b"".join(table.splitlines(keepends=True)[: ROWS + 1])
             for _ in range(FILES):
-                _post(f"{file}?explain=true", b"".join(lines[: ROWS + 1]), CSV)
-                _post(f"{file}?interval=0.9", table, CSV)
+                servers.answer(Call(f"{file}?explain=true", some, "text/csv"))
+                servers.answer(Call(f"{file}?interval=0.9", table, "text/csv"))
             time.sleep(SETTLED_SECONDS)
             figures["memory_mb_files_explained"] = server.memory_mb()
             return figures
-
-
-def _post(url: str, body: bytes, media_type: str) -> None:
-    request = Request(url, body, {"Content-Type": media_type})  # noqa: S310 - our own server
-    with urlopen(request) as reply:  # noqa: S310
-        reply.read()
 
 
 def _shap(

@@ -36,7 +36,7 @@ def write(name: str, folder: Path) -> list[Path]:
     Raises:
         DeploymentError: there is no such revision, or it lacks something.
     """
-    revision = read(name or HERE, resolve(name) if name else committed())
+    revision = read(name or HERE, resolve(name) if name else commit_here())
     predecessor = read_predecessor(revision)
     schema: Schema | None = None
     if predecessor is not None:
@@ -62,7 +62,7 @@ def write(name: str, folder: Path) -> list[Path]:
     return paths
 
 
-def committed() -> str | None:
+def commit_here() -> str | None:
     """HEAD, where it has what the pipeline made here last; else None."""
     files = map(str, MOVED)
     if not METRICS.exists() or git("status", "--porcelain", "--", *files):

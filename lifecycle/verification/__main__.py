@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from app.model.store import StoreError, parse_lock
-from app.model.verification import written
+from app.model.verification import key_text
 from app.settings import Settings, SettingsError, read_settings
 from lifecycle.history import DeploymentError
 from lifecycle.promotion import read_lock, resolve, version_of
@@ -54,7 +54,7 @@ def verify(revision: str, key_file: Path | None, settings: Settings) -> bool:
     print(f"verify: {commit[:10]} is {'the same' if said.same else 'DIFFERENT'}; see {STATEMENT}")
     if key is not None and said.same:
         sign(content, version, key, settings)
-        print(f"verify: signed by {written(public(key))}; beside version {version} in S3")
+        print(f"verify: signed by {key_text(public(key))}; beside version {version} in S3")
     elif key is not None:
         print("verify: what is different is not signed")
     return said.same

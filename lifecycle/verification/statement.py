@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.model.manifest import Manifest
 from app.model.store import Remote
-from app.model.verification import Rebuilt, Verification, places, sha256, written
+from app.model.verification import Rebuilt, Verification, key_text, places, sha256
 from app.settings import Settings
 from lifecycle.verification.comparison import Compared
 from stages.arithmetic import CAP
@@ -129,5 +129,5 @@ def make_key(path: Path) -> Path:
         raise SigningError(f"KEY={path}: {error}") from error
     path.write_bytes(pem)
     beside = path.with_name(f"{path.name}.pub")
-    beside.write_text(written(public(key)) + "\n")
+    beside.write_text(key_text(public(key)) + "\n")
     return beside

@@ -30,30 +30,24 @@ export function range(feature) {
   return `${form(feature.minimum)} to ${form(feature.maximum)}`;
 }
 
-function reading(model, metric) {
-  const form = METRICS[metric]?.[1] ?? brief;
-  if (form !== "unit") return form;
-  const unit = unitOf(model, model.target);
-  return (value) => `${brief(value)}${unit && ` ${unit}`}`;
-}
+// A metric's number without its unit, the unit behind it, and both.
+const isInUnit = (metric) => METRICS[metric]?.[1] === "unit";
+const bare = (metric) => (isInUnit(metric) ? brief : METRICS[metric]?.[1] ?? brief);
+const suffix = (model, metric) => (isInUnit(metric) && unitOf(model, model.target) ? ` ${unitOf(model, model.target)}` : "");
+const reading = (model, metric) => (value) => bare(metric)(value) + suffix(model, metric);
 
-// A metric's 95 % interval, without its unit.
-function ends(model, metric, interval) {
-  const form = METRICS[metric]?.[1] === "unit" ? brief : reading(model, metric);
-  return (interval[metric] ?? []).map(form).join(" to ");
-}
+const ends = (metric, interval) => (interval[metric] ?? []).map(bare(metric)).join(" to ");
 
 function sentence(model, { metric, rows, interval, baseline }) {
   const form = reading(model, metric);
-  const between = ends(model, metric, interval);
-  const unit = METRICS[metric]?.[1] === "unit" ? unitOf(model, model.target) : "";
+  const between = ends(metric, interval);
   const others = Object.entries(baseline)
     .filter(([, scores]) => scores[metric] !== undefined)
     .map(([name, scores]) => `${form(scores[metric])} for ${BASELINES[name]?.[1] ?? name}`);
   return [
     `On ${number(rows.holdout)} rows that it had not seen, ${METRICS[metric]?.[2] ?? `its ${metric} was`} `,
     element("strong", { textContent: form(model.metrics[metric]) }),
-    between && ` (95 % interval: ${between}${unit && ` ${unit}`})`,
+    between && ` (95 % interval: ${between}${suffix(model, metric)})`,
     others.length ? `, against ${others.join(" and ")}.` : ".",
   ];
 }
@@ -65,7 +59,7 @@ function scores(model, { interval, baseline }) {
     return [
       METRICS[metric]?.[0] ?? metric,
       { number: element("span", { className: "ours", textContent: form(value) }) },
-      { number: ends(model, metric, interval) },
+      { number: ends(metric, interval) },
       ...names.map((name) => ({ number: baseline[name][metric] === undefined ? "" : form(baseline[name][metric]) })),
     ];
   });

@@ -200,11 +200,11 @@ def test_told_to_stop_a_worker_finishes_what_it_took(folder: Path, broker_url: s
         async with stream(broker_url, "drained") as (js, names):
             await send(js, names, bodies)
             with worker(folder, broker_url, "drained", "--batch", "50") as process:
-                while not (await js.stream_info(names.answers_stream)).state.messages:
+                while not await answer_count(js, names):
                     await asyncio.sleep(0.01)
                 process.terminate()
                 assert process.wait(30) == 0
-            answered = (await js.stream_info(names.answers_stream)).state.messages
+            answered = await answer_count(js, names)
             waiting = (await js.consumer_info(names.requests_stream, "workers")).num_ack_pending
             left = (await js.stream_info(names.requests_stream)).state.messages
             assert waiting == 0
