@@ -19,11 +19,11 @@ CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-# In Linux's list of what a process has in memory: the code of a library, from its first byte to
-# its last, none of which this process changed.
+# In Linux's list of what a process has in memory: the code or the constants of a library, from
+# their first byte to their last, none of which this process changed.
 MAPPED = Path("/proc/self/smaps")
-UNCHANGED_CODE = re.compile(
-    r"^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ [1-9][^\n]*\n(?:[A-Z]\w+:[^\n]*\n)*?Anonymous: +0 kB$",
+UNCHANGED = re.compile(
+    r"^([0-9a-f]+)-([0-9a-f]+) r-[-x]p \S+ \S+ [1-9][^\n]*\n(?:[A-Z]\w+:[^\n]*\n)*?Anonymous: +0 kB$",
     re.MULTILINE,
 )
 
@@ -51,15 +51,15 @@ def release() -> None:
 
 
 def release_code() -> None:
-    """Give back the code of libraries that ran until now; call it when all are imported.
+    """Give back the code and constants of libraries; call it when all are imported.
 
-    Most of it runs at the import and never again. What does run again comes back by itself,
+    Most of them serve the import and never again. What is needed again comes back by itself,
     from the system's copy of the file.
     """
     if not MAPPED.exists():  # not Linux
         return
     libc = ctypes.CDLL(None)
-    for start, end in UNCHANGED_CODE.findall(MAPPED.read_text()):
+    for start, end in UNCHANGED.findall(MAPPED.read_text()):
         begin = int(start, 16)
         libc.madvise(
             ctypes.c_void_p(begin), ctypes.c_size_t(int(end, 16) - begin), mmap.MADV_DONTNEED

@@ -37,15 +37,19 @@ class Additive:
         base: the mean score over the background, shape (targets,).
     """
 
-    def __init__(self, terms: Terms, background: Floats, features: int) -> None:
+    def __init__(
+        self, terms: Terms, background: Floats, features: int, *, scored: bool = True
+    ) -> None:
         """Prepare the tables.
 
         Args:
             terms: the model.
             background: the preprocessed background rows, shape (rows, columns).
             features: number of raw features.
+            scored: whether scores are asked for, which take a sixth of the tables.
         """
         self._features = features
+        self._scored = scored
         # What trees read may be missing; what linear terms read is not.
         self._linear = np.flatnonzero(terms.weights.any(axis=1))
         self._weights = terms.weights[self._linear]
@@ -58,7 +62,7 @@ class Additive:
         paths = Paths(terms)
         self._columns = paths.columns
         groups = paths.groups(paths.tops)
-        kept = _affordable(groups, features)
+        kept = _affordable(groups, features, scored=scored)
         if len(kept) < len(paths.tops):
             groups = paths.groups(paths.tops[kept])
         alone = paths.alone(np.setdiff1d(paths.asking, groups.leaf))
@@ -68,7 +72,7 @@ class Additive:
         kind = target * (MAX_TESTS + 1) + groups.tests_of
         for one in np.unique(kind).tolist():
             chosen = np.flatnonzero(kind == one)
-            self._parts.append(Tables(groups, chosen, terms, ranks, features))
+            self._parts.append(Tables(groups, chosen, terms, ranks, features, scored=scored))
         self.base = self._mean @ self._weights + self._offset
         for part in self._parts:
             self.base[part.target] += part.base
@@ -81,11 +85,12 @@ class Additive:
             target: which score.
 
         Returns:
-            What each feature adds, shape (rows, features); and the scores, shape (rows,).
+            What each feature adds, shape (rows, features); and the scores, shape (rows,), which
+            are NaN where they are not asked for.
         """
         linear, weights = matrix[:, self._linear], self._weights[:, target]
         values: Floats = (linear - self._mean) * weights @ self._of_feature
-        scores: Floats = linear @ weights + self._offset[target]
+        scores: Floats = linear @ weights + (self._offset[target] if self._scored else np.nan)
         ranks = self._columns.ranks(matrix)
         parts = [part for part in self._parts if part.target == target]
         for start in range(0, len(matrix), ROWS):
@@ -99,11 +104,11 @@ class Additive:
         return values, scores
 
 
-def _affordable(groups: Groups, features: int) -> Ints:
+def _affordable(groups: Groups, features: int, *, scored: bool) -> Ints:
     """The groups whose tables fit together into memory, beginning with the smallest."""
     slot_group = groups.leaf_group[groups.slot_leaf]
     pairs = np.unique(slot_group * features + groups.slot_feature) // features
-    entries = np.bincount(pairs, minlength=len(groups.tests_of)) + 1
+    entries = np.bincount(pairs, minlength=len(groups.tests_of)) + scored
     numbers = entries << groups.tests_of
     order = np.argsort(groups.tests_of, kind="stable")
     return np.sort(order[np.cumsum(numbers[order]) <= TABLE_NUMBERS])

@@ -46,7 +46,12 @@ class Sums:
         self._kind = str(arrays["kind"])
         terms = Terms(**{field.name: _wide(arrays[field.name]) for field in fields(Terms)})
         self._features = features
-        self._additive = Additive(terms, self._matrix(background), len(features))
+        self._additive = Additive(
+            terms,
+            self._matrix(background),
+            len(features),
+            scored=self._kind != "prediction",  # the model's own answer
+        )
         self._base = self._additive.base
         if self._kind == "prediction":
             self._base = answer(background)[0].mean(keepdims=True)

@@ -37,8 +37,9 @@ class Chunk:
 class Tables:
     """Groups with the same number of tests, all adding to one target.
 
-    An entry is a feature of a group; or, in place of a feature, the score itself, which comes
-    after the last one. It has a number for each state: the outcomes of the group's tests, as bits.
+    An entry is a feature of a group; or, in place of a feature and where it is asked for, the score
+    itself, which comes after the last one. It has a number for each state: the outcomes of the
+    group's tests, as bits.
 
     Attributes:
         target: the target.
@@ -46,7 +47,14 @@ class Tables:
     """
 
     def __init__(
-        self, groups: Groups, chosen: Ints, terms: Terms, background: Ranks, features: int
+        self,
+        groups: Groups,
+        chosen: Ints,
+        terms: Terms,
+        background: Ranks,
+        features: int,
+        *,
+        scored: bool,
     ) -> None:
         """Make the tables.
 
@@ -56,6 +64,7 @@ class Tables:
             terms: the model.
             background: the ranks of the background rows.
             features: number of features.
+            scored: whether there are entries for the score.
         """
         tests = int(groups.tests_of[chosen[0]])
         self._tests = groups.tests[groups.first_test[chosen] + np.arange(tests)[:, None]]
@@ -76,7 +85,7 @@ class Tables:
 
         slot_key = keys(slot_group, groups.slot_feature[slots])
         score_key = keys(all_groups, features)
-        entry_key = np.unique(np.concatenate([slot_key, score_key]))
+        entry_key = np.unique(np.concatenate([slot_key, score_key] if scored else [slot_key]))
         self._group = entry_key % len(chosen)
         self._feature = entry_key // len(chosen) % (features + 1)
         self._chunks = list(self._divide(step, len(chosen)))
@@ -92,7 +101,7 @@ class Tables:
             group = leaf_group[leaf]
             value = terms.leaf[groups.leaf[leaf]]
             entry = entry_key.searchsorted(slot_key[width == one].reshape(-1, one))
-            score = entry_key.searchsorted(score_key[group])
+            score = entry_key.searchsorted(score_key[group]) if scored else None
             masks, ones = groups.slot_masks[some], groups.slot_passed[some]
             self._add_leaves(value, masks, ones, state[group], entry, score)
         self._lay_out()
@@ -125,7 +134,13 @@ class Tables:
             )
 
     def _add_leaves(
-        self, value: Floats, masks: Ints, ones: Ints, background: Codes, entry: Ints, score: Ints
+        self,
+        value: Floats,
+        masks: Ints,
+        ones: Ints,
+        background: Codes,
+        entry: Ints,
+        score: Ints | None,
     ) -> None:
         """Add what leaves with equally many features give.
 
@@ -135,7 +150,7 @@ class Tables:
             ones: those of them that must be 1.
             background: the states of the background rows, shape (leaves, rows).
             entry: of each leaf's features, shape (leaves, width).
-            score: the entry of the score, shape (leaves,).
+            score: the entry of the score, shape (leaves,), where there is one.
         """
         leaves, width = masks.shape
         outcomes = 2**width
@@ -157,10 +172,11 @@ class Tables:
         for column in range(width):
             values = np.take_along_axis(adds[:, column], own, axis=1)
             np.add.at(self._table, entry[:, column], values)
-        np.add.at(self._table, score, value[:, None] * (own == outcomes - 1))
+        if score is not None:
+            np.add.at(self._table, score, value[:, None] * (own == outcomes - 1))
 
     def add(self, ranks: Ranks, total: Floats) -> None:
-        """Add what each feature adds, and last the score, to `total`, (features + 1, rows)."""
+        """Add what each feature adds, and last any score, to `total`, (features + 1, rows)."""
         if ranks.shape[1] == 1:  # all in one go; runs would take longer than their sums
             place = (
                 self._first[:, 0] + packed(self._tests.passed(ranks)[:, :, 0]) * self._width[:, 0]

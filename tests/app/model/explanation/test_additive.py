@@ -140,6 +140,23 @@ def test_what_does_not_fit_into_tables_gives_the_same(monkeypatch: pytest.Monkey
     assert few.explain(rows)[0] == pytest.approx(expected, abs=1e-12)
 
 
+def test_scores_that_are_not_asked_for_take_no_room_in_the_tables() -> None:
+    terms = random_terms(7, [0, 1, 1, 2, 3], 12)
+    background, rows = rows_of(20, 5, seed=1), rows_of(30, 5, seed=2)
+    scored = Additive(terms, background, 4)
+    alone = Additive(terms, background, 4, scored=False)
+    for one in (rows, rows[:1]):
+        values, scores = alone.explain(one)
+        assert values == pytest.approx(scored.explain(one)[0], abs=1e-15)
+        assert np.isnan(scores).all()
+    assert alone.base == scored.base
+    assert _numbers(alone) < _numbers(scored)
+
+
+def _numbers(explained: Additive) -> int:
+    return sum(part._table.size for part in explained._parts if isinstance(part, Tables))
+
+
 def test_rows_are_explained_alone_as_together_for_every_target() -> None:
     terms = random_terms(5, [0, 1, 2, 2, 3], 9, targets=3)
     background, rows = rows_of(20, 5, seed=1), rows_of(600, 5, seed=2)
