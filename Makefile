@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up down data new-data sweep promote rollback report history verify key serve predict
-.PHONY: test test-fast test-long test-emulated lint bench quality chaos docs notebook sbom lock
+.PHONY: test test-fast test-long test-emulated test-clusters lint bench quality chaos docs notebook sbom lock
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -94,13 +94,19 @@ test: .venv/installed ## The test suite, on ports and in folders of its own
 	@$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 test-fast: .venv/installed ## The tests of the inner loop: those not marked as slow
-	@$(BIN)/python -m pytest -m 'not slow and not long and not emulated' $(PARALLEL) $(TESTS)
+	@$(BIN)/python -m pytest -m 'not slow and not long and not emulated and not clusters' $(PARALLEL) $(TESTS)
 
 test-long: .venv/installed ## The longest tests, which `make test` leaves out
 	@$(BIN)/python -m pytest -m long $(PARALLEL) $(TESTS)
 
 test-emulated: .venv/installed ## All stages on an emulated processor without AVX (Debian: qemu-user)
 	@$(BIN)/python -m pytest -m emulated tests/test_arithmetic.py
+
+ENGINES := $(CURDIR)/.local/clusters
+test-clusters: .venv/installed ## docs/clusters.md on Spark (which needs Java) and Ray
+	@test -x $(ENGINES)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(ENGINES)
+	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python -r app/requirements.txt -r tests/app/batch/clusters.txt
+	@CLUSTER_PYTHON=$(ENGINES)/bin/python $(BIN)/python -m pytest -m clusters tests/app/batch/test_clusters.py
 
 lint: .venv/installed ## Formatter, linter, type checker, the ways imports may go
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo

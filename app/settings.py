@@ -17,7 +17,7 @@ PREFIX = "SERVE_"
 ENV_FILE = Path(".env")
 # Fields whose variables others named, without the prefix; the first are those of the clouds.
 CLOUDS = ("aws_", "google_", "storage_", "azure_")
-FOREIGN = (*CLOUDS, "nats_")
+FOREIGN = (*CLOUDS, "nats_", "kafka_")
 
 KEY_BYTES = 32  # of Ed25519
 
@@ -130,6 +130,8 @@ class Settings(BaseSettings):
         azure_storage_key: its key.
         azure_storage_sas_token: a shared access signature instead of a key.
         nats_url: `NATS_URL`, address of the broker of `app.stream`, with its credentials.
+        kafka_properties: `KAFKA_PROPERTIES`, a file with the settings of Kafka's client, one
+            `name=value` a line; `app.stream` then uses Kafka in place of NATS.
     """
 
     model_config = SettingsConfigDict(
@@ -203,6 +205,7 @@ class Settings(BaseSettings):
     nats_url: SecretStr = Field(
         default=SecretStr("nats://127.0.0.1:4222"), validation_alias="NATS_URL"
     )
+    kafka_properties: Path | None = Field(default=None, validation_alias="KAFKA_PROPERTIES")
 
     @property
     def cores(self) -> int:

@@ -20,7 +20,8 @@ from nats.aio.msg import Msg
 from nats.js.api import Header
 
 from app.model.manifest import Manifest
-from app.stream.broker import Names, prepare
+from app.stream.broker import Names
+from app.stream.jetstream import answers_stream, prepare, requests_stream
 from stages.files import TEST
 
 NAME = "stream-demo"
@@ -73,7 +74,7 @@ async def demonstrate(url: str, bodies: list[bytes]) -> None:
     connection = await nats.connect(url)
     js, names = connection.jetstream(), Names(NAME)
     await prepare(js, names)
-    for stream in (names.requests_stream, names.answers_stream):
+    for stream in (requests_stream(names), answers_stream(names)):
         await js.purge_stream(stream)
     receiver = Receiver()
     for subject in (names.predictions, names.rejected):

@@ -23,7 +23,8 @@ CONTAINER_LIMITS = (
 # their first byte to their last, none of which this process changed.
 MAPPED = Path("/proc/self/smaps")
 UNCHANGED = re.compile(
-    r"^([0-9a-f]+)-([0-9a-f]+) r-[-x]p \S+ \S+ [1-9][^\n]*\n(?:[A-Z]\w+:[^\n]*\n)*?Anonymous: +0 kB$",
+    r"^([0-9a-f]+)-([0-9a-f]+) r-[-x]p \S+ \S+ [1-9][^\n]*\n"
+    r"(?:[A-Z]\w+:[^\n]*\n)*?Anonymous: +0 kB$",
     re.MULTILINE,
 )
 

@@ -1,20 +1,21 @@
-"""What the broker keeps: subjects, streams and the consumer that all workers share."""
+"""What a worker needs of a broker, whichever it is."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
-from nats.js.errors import NotFoundError
+from app.stream.messages import Answer, Request
 
-CONSUMER = "workers"
-# A request that a worker took and did not answer, say because it was killed, comes again.
-ACK_SECONDS = 30.0
-# The broker drops a second answer to one id for so long; a request comes again well before.
-DUPLICATE_SECONDS = 120.0
-ANSWERS_SECONDS = 7 * 24 * 3600.0
-# Requests that all workers together may have in work.
-MAX_IN_WORK = 50_000
+# The longest that a broker is asked for requests at a time, and so that a worker's end waits.
+STANDING_SECONDS = 0.5
+# How long it may take to confirm a batch of answers.
+PUBLISH_SECONDS = 10.0
+# Of a message's most bytes, what its headers may take.
+HEADER_BYTES = 16_384
+# Of headers. A request with a longer id is known by its place in the stream.
+LONGEST_ID = 1_000  # bytes
+LONGEST_REASON = 1_000  # letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,67 +30,91 @@ class Names:
 
     @classmethod
     def of(cls, model: str) -> "Names":
-        """Make a model's name one that subjects can have."""
+        """Make a model's name one that subjects and topics can have."""
         return cls(re.sub(r"[^A-Za-z0-9_-]+", "_", model))
 
     @property
     def requests(self) -> str:
-        """The subject, and with a dash the stream, of what comes in."""
+        """The subject or topic of what comes in."""
         return f"{self.base}.requests"
 
     @property
     def predictions(self) -> str:
-        """The subject of answers."""
+        """That of answers."""
         return f"{self.base}.predictions"
 
     @property
     def rejected(self) -> str:
-        """The subject of requests that cannot be answered."""
+        """That of requests that cannot be answered."""
         return f"{self.base}.rejected"
 
-    @property
-    def requests_stream(self) -> str:
-        """The stream of what comes in."""
-        return f"{self.base}-requests"
-
-    @property
-    def answers_stream(self) -> str:
-        """The stream of what goes out."""
-        return f"{self.base}-answers"
+    def of_answer(self, answer: Answer) -> str:
+        """That of this answer."""
+        return self.rejected if answer.reason else self.predictions
 
 
-async def prepare(js: JetStreamContext, names: Names) -> None:
-    """Create streams and consumer where they are missing; what is there keeps its settings.
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request, and what its broker knows it by.
 
-    A request stays until it is acknowledged, and the stream grows with what waits.
+    Attributes:
+        request: what is to be answered.
+        handle: the broker's own message.
     """
-    configs = [
-        StreamConfig(
-            name=names.requests_stream,
-            subjects=[names.requests],
-            retention=RetentionPolicy.WORK_QUEUE,
-        ),
-        StreamConfig(
-            name=names.answers_stream,
-            subjects=[names.predictions, names.rejected],
-            max_age=ANSWERS_SECONDS,
-            duplicate_window=DUPLICATE_SECONDS,
-        ),
-    ]
-    for config in configs:
-        try:
-            await js.stream_info(str(config.name))
-        except NotFoundError:
-            await js.add_stream(config)
-    try:
-        await js.consumer_info(names.requests_stream, CONSUMER)
-    except NotFoundError:
-        await js.add_consumer(
-            names.requests_stream,
-            ConsumerConfig(
-                durable_name=CONSUMER,
-                ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=ACK_SECONDS,
-                max_ack_pending=MAX_IN_WORK,
-            ),
-        )
+
+    request: Request
+    handle: Any
+
+
+class Broker(Protocol):
+    """A broker to which a worker is connected.
+
+    Attributes:
+        errors: what any of these may raise; the batch comes again then.
+        most_batches: how many batches may be in work at once.
+    """
+
+    errors: tuple[type[Exception], ...]
+    most_batches: int
+
+    async def take(self) -> list[Message]:
+        """Give what is here, at most a batch; wait a moment where there is nothing."""
+        ...
+
+    async def take_last(self) -> list[Message]:
+        """Give what still comes of what was asked for; nothing when it is over."""
+        ...
+
+    async def publish(
+        self, messages: Sequence[Message], answers: Sequence[Answer], version: str
+    ) -> None:
+        """Publish the answers of a batch with the model's version, and wait until they are kept."""
+        ...
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Tell that a batch is answered and need not come again."""
+        ...
+
+    async def put_back(self, messages: Sequence[Message]) -> None:
+        """See that a batch that was not answered comes again."""
+        ...
+
+    async def lag(self) -> int:
+        """Count the requests that are not answered yet."""
+        ...
+
+
+def fitting(answer: Answer, most: int) -> Answer:
+    """Cut a request that was rejected to so many bytes: with headers a broker may not take it."""
+    if not answer.reason or len(answer.data) <= most:
+        return answer
+    cut = f"here are the first {most} of its {len(answer.data)} bytes; it {answer.reason}"
+    return Answer(answer.id, answer.data[:most], cut)
+
+
+def headers(answer: Answer, version: str) -> dict[str, Any]:
+    """What an answer tells beside its data, texts by name."""
+    told = {"id": answer.id, "version": version}
+    if answer.reason:
+        told["reason"] = " ".join(answer.reason.split())[:LONGEST_REASON]
+    return told

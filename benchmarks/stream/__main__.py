@@ -22,6 +22,7 @@ import uvloop
 from nats.aio.msg import Msg
 from nats.js.api import Header
 
+from app.stream.jetstream import answers_stream, requests_stream
 from benchmarks import servers
 from benchmarks.stream.faults import faults
 from benchmarks.stream.setting import Setting, answered, bodies, fill, percentile
@@ -111,7 +112,7 @@ async def rate(
         finally:
             worker.terminate()
             worker.wait()
-        for stream in (names.requests_stream, names.answers_stream):
+        for stream in (requests_stream(names), answers_stream(names)):
             await js.delete_stream(stream)
     return {
         "messages_s": (count - here) / (ended - begun),

@@ -14,7 +14,7 @@ import uvloop
 from nats.js.api import Header
 
 from app.stream.broker import Names
-from app.stream.intake import Intake
+from app.stream.jetstream import JetStream
 
 BATCH = 512
 CONSTANT = b'{"prediction":1234.5678901234567}'
@@ -24,21 +24,20 @@ async def work(names: Names) -> None:
     """Answer until the process is ended."""
     connection = await nats.connect(os.environ["NATS_URL"])
     js = connection.jetstream()
-    intake = Intake(connection, names, BATCH)
-    await intake.open()
+    broker = JetStream(connection, names, BATCH, most_batches=1)
+    await broker.open()
     while True:
-        messages = await intake.take()
+        messages = await broker.take()
         confirmations = [
             await js.publish_async(
                 names.predictions,
                 CONSTANT,
-                headers={Header.MSG_ID: (message.headers or {})[Header.MSG_ID]},
+                headers={Header.MSG_ID: message.request.id},
             )
             for message in messages
         ]
         await asyncio.gather(*confirmations)
-        for message in messages:
-            await message.ack()
+        await broker.acknowledge(messages)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from orjson import loads
 from app.batch.answers import Options
 from app.model.model import Model
 from app.stream.broker import Names
+from app.stream.jetstream import answers_stream, requests_stream
 from app.stream.messages import Request, answer
 from benchmarks.stream.setting import IN_FLIGHT, Setting, answered, fill
 from benchmarks.workspace import Workspace
@@ -96,14 +97,14 @@ def judge(
 
 
 async def _all_acknowledged(js: JetStreamContext, names: Names) -> None:
-    while (await js.stream_info(names.requests_stream)).state.messages:
+    while (await js.stream_info(requests_stream(names))).state.messages:
         await asyncio.sleep(0.2)
 
 
 async def _read(js: JetStreamContext, names: Names) -> list[tuple[str, str, bytes]]:
     plain = ConsumerConfig(ack_policy=AckPolicy.NONE)
-    reader = await js.pull_subscribe("", stream=names.answers_stream, config=plain)
-    count = (await js.stream_info(names.answers_stream)).state.messages
+    reader = await js.pull_subscribe("", stream=answers_stream(names), config=plain)
+    count = (await js.stream_info(answers_stream(names))).state.messages
     messages: list[tuple[str, str, bytes]] = []
     while len(messages) < count:
         try:

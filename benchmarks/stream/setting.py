@@ -17,7 +17,8 @@ import psutil
 from nats.js import JetStreamContext
 from nats.js.api import Header
 
-from app.stream.broker import Names, prepare
+from app.stream.broker import Names
+from app.stream.jetstream import answers_stream, prepare
 from benchmarks.workspace import Workspace
 from local import broker, processes
 
@@ -115,7 +116,7 @@ async def answered(js: JetStreamContext, names: Names, count: int) -> tuple[floa
         RuntimeError: they do not come.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while (here := (await js.stream_info(names.answers_stream)).state.messages) < count:
+    while (here := (await js.stream_info(answers_stream(names))).state.messages) < count:
         if time.monotonic() > deadline:
             raise RuntimeError(f"Only {here} of {count} answers came.")
         await asyncio.sleep(POLL_SECONDS)

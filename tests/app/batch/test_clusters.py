@@ -1,7 +1,6 @@
 """docs/clusters.md as it stands, on Spark and Ray; neither is a dependency here.
 
-Runs where CLUSTER_PYTHON names the Python of an environment with app/requirements.txt and `pyspark`
-(which needs Java) and `ray[data]`.
+`make test-clusters` installs them; Spark needs Java, too.
 """
 
 import os
@@ -31,7 +30,7 @@ BEFORE = {
 }
 
 
-@pytest.mark.skipif("CLUSTER_PYTHON" not in os.environ, reason="CLUSTER_PYTHON is not set: not run")
+@pytest.mark.clusters
 @pytest.mark.parametrize("engine", BEFORE)
 def test_the_documents_code_answers_every_row(engine: str, tmp_path: Path) -> None:
     rows = records(500)

@@ -2,14 +2,10 @@
 
 import asyncio
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,47 +16,13 @@ import pytest
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, Header
 
-from app.stream.broker import Names, prepare
+from app.stream.broker import Names
+from app.stream.jetstream import answers_stream, prepare, requests_stream
 from local.broker import broker_answers, start_broker
 from local.processes import free_port, stop, wait
 from tests.app.batch.conftest import answers, records
 from tests.app.conftest import publish, write_model
-from tests.conftest import ROOT
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A working directory in which the tiny regression is locked."""
-    publish(write_model(tmp_path / "model"), tmp_path / "cache", tmp_path / "dvc.lock")
-    return tmp_path
-
-
-@contextmanager
-def worker(folder: Path, url: str, name: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process, told to stop at the end."""
-    inherited = {
-        key: value for key, value in os.environ.items() if not key.startswith(("AWS", "SERVE"))
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.stream", "--name", name, *more],
-        cwd=folder,
-        env=inherited
-        | {
-            "PYTHONPATH": str(ROOT),
-            "SERVE_REMOTE": "s3://bucket/prefix",
-            "SERVE_MODEL_CACHE": "cache",
-            "SERVE_WATCH_SECONDS": "0.2",
-            "NATS_URL": url,
-        },
-    )
-    try:
-        yield process
-        process.terminate()
-        # Killed by the test, or told to stop while it had taken nothing yet
-        assert process.wait(30) in (0, -signal.SIGKILL, -signal.SIGTERM)
-    finally:
-        process.kill()
-        process.wait()
+from tests.app.stream.conftest import worker
 
 
 async def ignore(error: Exception) -> None:
@@ -92,7 +54,7 @@ async def send(
 async def receive(js: JetStreamContext, names: Names, count: int) -> list[Any]:
     """Read so many answers, of both subjects; and see that there are no more."""
     plain = ConsumerConfig(ack_policy=AckPolicy.NONE)
-    reader = await js.pull_subscribe("", stream=names.answers_stream, config=plain)
+    reader = await js.pull_subscribe("", stream=answers_stream(names), config=plain)
     messages: list[Any] = []
     deadline = time.monotonic() + 60
     while len(messages) < count:
@@ -101,7 +63,7 @@ async def receive(js: JetStreamContext, names: Names, count: int) -> list[Any]:
             messages += await reader.fetch(500, timeout=0.2)
         except TimeoutError:
             continue
-    info = await js.stream_info(names.answers_stream)
+    info = await js.stream_info(answers_stream(names))
     assert info.state.messages == count
     return messages
 
@@ -116,9 +78,9 @@ def test_every_request_gets_its_answer_and_poison_its_reason(folder: Path, broke
     async def run() -> tuple[list[Any], int]:
         async with stream(broker_url, "answers") as (js, names):
             await send(js, names, bodies)
-            with worker(folder, broker_url, "answers", "--batch", "64"):
+            with worker(folder, {"NATS_URL": broker_url}, "answers", "--batch", "64"):
                 messages = await receive(js, names, len(bodies))
-            left = (await js.stream_info(names.requests_stream)).state.messages
+            left = (await js.stream_info(requests_stream(names))).state.messages
             return messages, left
 
     messages, left = asyncio.run(run())
@@ -145,13 +107,35 @@ def test_an_id_is_answered_once(folder: Path, broker_url: str) -> None:
         async with stream(broker_url, "once") as (js, names):
             for _ in range(3):
                 await js.publish(names.requests, body, headers={"id": "same"})
-            with worker(folder, broker_url, "once"):
-                while (await js.stream_info(names.requests_stream)).state.messages:
+            with worker(folder, {"NATS_URL": broker_url}, "once"):
+                while (await js.stream_info(requests_stream(names))).state.messages:
                     await asyncio.sleep(0.05)
                 return await receive(js, names, 1)
 
     (message,) = asyncio.run(run())
     assert message.headers["id"] == "same"
+
+
+def test_poison_as_large_as_a_message_may_be_stops_no_other(folder: Path, broker_url: str) -> None:
+    (body,) = [json.dumps(row).encode() for row in records(1)]
+
+    async def run() -> tuple[list[Any], int]:
+        async with stream(broker_url, "large") as (js, names):
+            poison = bytes(js._nc.max_payload - 100)  # with its headers just as large
+            await js.publish(names.requests, poison, headers={"id": "large"})
+            await js.publish(names.requests, b"poison", headers={"id": 10_000 * "long"})
+            await js.publish(names.requests, body, headers={"id": "sound"})
+            with worker(folder, {"NATS_URL": broker_url}, "large"):
+                return await receive(js, names, 3), len(poison)
+
+    messages, size = asyncio.run(run())
+    by_id = {message.headers["id"]: message for message in messages}
+    assert by_id.keys() == {"large", "large-requests-2", "sound"}
+    assert by_id["sound"].subject == "large.predictions"
+    cut = by_id["large"]
+    assert cut.subject == "large.rejected"
+    assert cut.headers["reason"].startswith(f"here are the first {len(cut.data)} of its {size} ")
+    assert by_id["large-requests-2"].headers["reason"].startswith("is not JSON: ")
 
 
 def test_a_worker_follows_the_locked_version_and_tells_its_lag(
@@ -162,7 +146,7 @@ def test_a_worker_follows_the_locked_version_and_tells_its_lag(
 
     async def run() -> list[Any]:
         async with stream(broker_url, "versions") as (js, names):
-            with worker(folder, broker_url, "versions", "--metrics-port", str(port)):
+            with worker(folder, {"NATS_URL": broker_url}, "versions", "--metrics-port", str(port)):
                 await send(js, names, [json.dumps(rows[0]).encode()], "before-")
                 await receive(js, names, 1)
                 other = write_model(folder / "other", shift=1000.0)
@@ -181,7 +165,7 @@ def test_a_worker_follows_the_locked_version_and_tells_its_lag(
 
 async def answer_count(js: JetStreamContext, names: Names) -> int:
     """How many messages the stream of answers has."""
-    messages: int = (await js.stream_info(names.answers_stream)).state.messages
+    messages: int = (await js.stream_info(answers_stream(names))).state.messages
     return messages
 
 
@@ -199,14 +183,14 @@ def test_told_to_stop_a_worker_finishes_what_it_took(folder: Path, broker_url: s
     async def run() -> None:
         async with stream(broker_url, "drained") as (js, names):
             await send(js, names, bodies)
-            with worker(folder, broker_url, "drained", "--batch", "50") as process:
+            with worker(folder, {"NATS_URL": broker_url}, "drained", "--batch", "50") as process:
                 while not await answer_count(js, names):
                     await asyncio.sleep(0.01)
                 process.terminate()
                 assert process.wait(30) == 0
             answered = await answer_count(js, names)
-            waiting = (await js.consumer_info(names.requests_stream, "workers")).num_ack_pending
-            left = (await js.stream_info(names.requests_stream)).state.messages
+            waiting = (await js.consumer_info(requests_stream(names), "workers")).num_ack_pending
+            left = (await js.stream_info(requests_stream(names))).state.messages
             assert waiting == 0
             assert answered + left == len(bodies)
 
@@ -218,7 +202,7 @@ def test_killed_workers_and_a_broker_that_starts_again_lose_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Taken and not answered, a request comes again after this time.
-    monkeypatch.setattr("app.stream.broker.ACK_SECONDS", 2.0)
+    monkeypatch.setattr("app.stream.jetstream.ACK_SECONDS", 2.0)
     rows = records(4_000)
     bodies = [json.dumps(row).encode() for row in rows]
     poison = set(range(0, 4_000, 500))
@@ -235,8 +219,8 @@ def test_killed_workers_and_a_broker_that_starts_again_lose_nothing(
                 await send(js, names, bodies)
                 for kill in range(3):
                     with (
-                        worker(folder, url, "killed", "--batch", "50") as killed,
-                        worker(folder, url, "killed", "--batch", "50"),
+                        worker(folder, {"NATS_URL": url}, "killed", "--batch", "50") as killed,
+                        worker(folder, {"NATS_URL": url}, "killed", "--batch", "50"),
                     ):
                         before = await answer_count(js, names)
                         # Those of the round before may have answered all by now
@@ -246,7 +230,7 @@ def test_killed_workers_and_a_broker_that_starts_again_lose_nothing(
                         killed.kill()
                         if kill == 1:
                             await asyncio.to_thread(restart)
-                with worker(folder, url, "killed"):
+                with worker(folder, {"NATS_URL": url}, "killed"):
                     return await receive(js, names, len(bodies))
 
         def restart() -> None:
