@@ -109,10 +109,12 @@ def peers(workspace: Workspace, folder: Path, rows: int) -> dict[str, Any]:
     return {
         "peer_rows": rows,
         "ours_seconds": ours.wall,
-        "pycaret_chunks_seconds": pycaret["wall"],
         "mlflow_models_predict_seconds": mlflow.wall,
-        "pycaret_chunks_per_ours": pycaret["wall"] / ours.wall,
-        "pycaret_chunks_cpu_per_ours": pycaret["cpu"] / ours.cpu,
+        "pycaret_chunks_seconds": {rows: one["wall"] for rows, one in pycaret.items()},
+        "pycaret_chunks_per_ours": {rows: one["wall"] / ours.wall for rows, one in pycaret.items()},
+        "pycaret_chunks_cpu_per_ours": {
+            rows: one["cpu"] / ours.cpu for rows, one in pycaret.items()
+        },
         "mlflow_models_predict_per_ours": mlflow.wall / ours.wall,
         "mlflow_models_predict_cpu_per_ours": mlflow.cpu / ours.cpu,
     }
