@@ -126,7 +126,8 @@ def main() -> None:
     params = params_show()
     sort, metric = params["train"]["sort"], params["evaluate"]["gate"]["metric"]
     keys = [values.split("=")[0].lstrip("+~") for values in arguments.grid]
-    prefix = f"sweep-{datetime.now(UTC):%m%d-%H%M%S}"
+    # To the millisecond: another machine may begin its part in the same second
+    prefix = f"sweep-{datetime.now(UTC):%m%d-%H%M%S%f}"[:-3]
     try:
         start(prefix, arguments.grid, arguments.jobs)
         ended = wait(prefix, arguments.jobs)

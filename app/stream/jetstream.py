@@ -181,13 +181,12 @@ class JetStream:
         self._expected_until = time.monotonic() + STANDING_SECONDS + GRACE_SECONDS
 
     async def _on_message(self, message: Msg) -> None:
-        given = message.headers or {}
-        if "Status" in given:  # a request for more is over: so many did not come
-            rest = int(given.get("Nats-Pending-Messages", self._batch))
-            self._expected = max(0, self._expected - rest)
-        else:
+        if message.reply:  # where to acknowledge it
             self._expected = max(0, self._expected - 1)
             self._here.append(message)
+        else:  # the broker's own: a request for more is over, and so many did not come
+            rest = int((message.headers or {}).get("Nats-Pending-Messages", self._batch))
+            self._expected = max(0, self._expected - rest)
         self._arrival.set()
 
 

@@ -87,6 +87,8 @@ def _read(data: bytes) -> tuple[Any, Encode]:
     if data[:1] and data[0] in MAPS:
         try:
             return msgpack.unpackb(data), msgpack.packb
+        except msgpack.StackError as error:
+            raise ValueError("is not MessagePack: it is nested too deeply") from error
         except (ValueError, msgpack.UnpackException) as error:
             raise ValueError(f"is not MessagePack: {error}") from error
     try:

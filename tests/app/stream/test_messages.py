@@ -36,6 +36,7 @@ def test_requests_of_both_encodings_are_answered_in_their_own(regression: Path) 
         (b"[1]", "[1] is not an object"),
         (b"\x93\x01\x02\x03", "is not JSON: "),
         (b'{"carat weight": "x"}', "column 'carat weight': 'x' is not a number"),
+        (b"\x81\xa1a" + 1_200 * b"\x91" + b"\x01", "is not MessagePack: it is nested too deeply"),
         (b"\x81\x01\x02", "is not MessagePack: int is not allowed for map key"),
     ],
 )

@@ -106,10 +106,13 @@ def test_an_id_is_answered_once(folder: Path, broker_url: str) -> None:
     async def run() -> list[Any]:
         async with stream(broker_url, "once") as (js, names):
             for _ in range(3):
-                await js.publish(names.requests, body, headers={"id": "same"})
+                # A header that the broker's own messages have, too
+                headers = {"id": "same", "Status": "new", "Nats-Pending-Messages": "many"}
+                await js.publish(names.requests, body, headers=headers)
             with worker(folder, {"NATS_URL": broker_url}, "once"):
-                while (await js.stream_info(requests_stream(names))).state.messages:
-                    await asyncio.sleep(0.05)
+                async with asyncio.timeout(30):
+                    while (await js.stream_info(requests_stream(names))).state.messages:
+                        await asyncio.sleep(0.05)
                 return await receive(js, names, 1)
 
     (message,) = asyncio.run(run())
