@@ -40,16 +40,16 @@ class Names:
 
     @property
     def predictions(self) -> str:
-        """That of answers."""
+        """The subject or topic of answers."""
         return f"{self.base}.predictions"
 
     @property
     def rejected(self) -> str:
-        """That of requests that cannot be answered."""
+        """The subject or topic of requests that cannot be answered."""
         return f"{self.base}.rejected"
 
     def of_answer(self, answer: Answer) -> str:
-        """That of this answer."""
+        """Where this answer goes: to one of these two."""
         return self.rejected if answer.reason else self.predictions
 
 

@@ -137,11 +137,11 @@ class Kafka:
                 failures.append(error)
 
         for message, one in zip(messages, answers, strict=True):
-            fits = fitting(one, self._most_bytes)
+            key, fits = message.handle.key(), fitting(one, self._most_bytes)
             self._producer.produce(
                 self._names.of_answer(one),
                 fits.data,
-                key=message.handle.key() or one.id,
+                key=key if key and len(key) <= LONGEST_ID else one.id,
                 headers=headers(fits, version),
                 on_delivery=delivered,
             )

@@ -6,7 +6,10 @@ MESSAGES = Counter("stream_messages_total", "Requests answered.", ["outcome"])
 FAILURES = Counter(
     "stream_failures_total", "Batches that the broker did not take; they come again."
 )
-LAG = Gauge("stream_lag_messages", "Requests of all workers that are not answered yet.")
+LAG = Gauge(
+    "stream_lag_messages",
+    "Requests that are not answered yet; with Kafka those of the partitions this worker has.",
+)
 SECONDS = Histogram(
     "stream_batch_seconds",
     "From a batch's arrival to its acknowledgement.",

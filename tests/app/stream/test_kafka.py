@@ -37,11 +37,11 @@ def properties(folder: Path, kafka_servers: str) -> dict[str, str]:
     return {"KAFKA_PROPERTIES": str(file)}
 
 
-def send(servers: str, names: Names, bodies: Sequence[bytes]) -> None:
+def send(servers: str, names: Names, bodies: Sequence[bytes], key: bytes | None = None) -> None:
     """Send requests, their numbers as ids."""
     producer = Producer({"bootstrap.servers": servers})
     for number, body in enumerate(bodies):
-        producer.produce(names.requests, body, headers={"id": str(number)})
+        producer.produce(names.requests, body, key, headers={"id": str(number)})
     assert producer.flush(30) == 0
 
 
@@ -158,26 +158,38 @@ def test_what_is_put_back_comes_again_and_what_is_acknowledged_does_not(
     assert sorted(answered) == list("0123456789")
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "key", "kept", "reason"),
+    [
+        ("large", bytes(999_000), None, bytes(1_000_000 - 16_384), "here are the first 983616 of"),
+        ("keyed", bytes(900_000), bytes(99_000), bytes(900_000), "xxx"),
+    ],
+    ids=["its data", "its key"],
+)
 def test_a_rejected_request_that_is_too_large_with_headers_is_cut(
-    kafka_servers: str, properties: dict[str, str]
+    name: str,
+    body: bytes,
+    key: bytes | None,
+    kept: bytes,
+    reason: str,
+    kafka_servers: str,
+    properties: dict[str, str],
 ) -> None:
-    names, file = Names("large"), Path(properties["KAFKA_PROPERTIES"])
-    body = bytes(999_000)
+    names, file = Names(name), Path(properties["KAFKA_PROPERTIES"])
 
     async def run() -> None:
         async with connected(file, names, 5) as broker:
-            await asyncio.to_thread(send, kafka_servers, names, [body])
+            await asyncio.to_thread(send, kafka_servers, names, [body], key)
             while not (messages := await broker.take()):
                 continue
-            reason = 2_000 * "x"
-            await broker.publish(messages, [Answer("0", body, reason)], "v1")
+            await broker.publish(messages, [Answer("0", body, 2_000 * "x")], "v1")
             await broker.acknowledge(messages)
 
     asyncio.run(run())
     (message,) = receive(kafka_servers, names, 1)
-    assert message.topic() == "large.rejected"
-    assert 900_000 < len(message.value() or b"") < len(body)
-    assert told(message)["reason"].startswith("here are the first ")
+    assert message.topic() == names.rejected
+    assert (message.value(), message.key()) == (kept, b"0")
+    assert told(message)["reason"].startswith(reason)
 
 
 def test_a_file_that_names_no_broker_is_refused(tmp_path: Path) -> None:
