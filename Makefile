@@ -79,7 +79,7 @@ predict: setup ## Score a file or folder, here or in S3: IN=file OUT=file
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Say which: make predict IN=data/diamonds.csv OUT=scored.csv'; exit 1; }
 	@$(ACTIVE) python -m app.batch "$(IN)" "$(OUT)" $(PREDICT)
 
-stream: setup ## Answer the requests of a NATS stream: STREAM_OPTIONS='--probabilities'
+stream: setup ## Answer a stream's requests, NATS's or Kafka's: STREAM_OPTIONS='--probabilities'
 	@$(ACTIVE) python -m app.stream $(STREAM_OPTIONS)
 
 stream-demo: setup ## Send the holdout through a stream of its own; rates and latencies
