@@ -20,7 +20,7 @@ from app.model.model import Model
 from app.settings import Settings
 from benchmarks.workspace import Workspace
 from stages.evaluation.metrics import higher_is_better
-from stages.schema import Schema
+from stages.schema import ROW, Schema
 
 REPEATS = 5
 ONE_ROW_CALLS = 200
@@ -80,7 +80,8 @@ def first_try(
     task = {
         "train": str(clone / "prepared" / "train.parquet"),
         "test": str(clone / "prepared" / "test.parquet"),
-        "drop": [one for one in (params["prepare"]["id"], schema.split_column) if one],
+        # The row's number tells the target wherever the table is sorted by it
+        "drop": [one for one in (params["prepare"]["id"], schema.split_column, ROW) if one],
         "target": target,
         "task": schema.task,
         "metric": metric,

@@ -16,8 +16,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from app.settings import SettingsError
+from app.stream.broker import Message as Taken
 from app.stream.broker import Names
-from app.stream.kafka import connected, read_properties
+from app.stream.kafka import Kafka, connected, read_properties
 from app.stream.messages import Answer
 from local.processes import free_port
 from tests.app.batch.conftest import answers, records
@@ -63,6 +64,14 @@ def receive(servers: str, names: Names, ids: int) -> list[Message]:
         assert time.monotonic() < deadline, f"{len(messages)} of {ids}"
         messages += [one for one in reader.consume(1000, 0.5) if one.error() is None]
     reader.close()
+    return messages
+
+
+async def batch(broker: Kafka) -> list[Taken]:
+    """Take what is there, once there is something."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (messages := await broker.take()):
+            continue
     return messages
 
 
@@ -137,18 +146,15 @@ def test_what_is_put_back_comes_again_and_what_is_acknowledged_does_not(
         async with connected(file, names, 5) as broker:
             if count == 10:
                 await asyncio.to_thread(send, kafka_servers, names, 10 * [b"{}"])
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while not (first := await broker.take()):
-                assert time.monotonic() < deadline
+            first = await batch(broker)
             assert await broker.lag() == count
             await broker.put_back(first)
             while len(ids) < 5:
-                messages = await broker.take()
+                messages = await batch(broker)
                 ids += [message.request.id for message in messages]
-                if messages:
-                    sent = [Answer(one.request.id, b"1") for one in messages]
-                    await broker.publish(messages, sent, "v1")
-                    await broker.acknowledge(messages)
+                sent = [Answer(one.request.id, b"1") for one in messages]
+                await broker.publish(messages, sent, "v1")
+                await broker.acknowledge(messages)
             assert await broker.lag() == count - len(ids)
         return ids
 
@@ -180,8 +186,7 @@ def test_a_rejected_request_that_is_too_large_with_headers_is_cut(
     async def run() -> None:
         async with connected(file, names, 5) as broker:
             await asyncio.to_thread(send, kafka_servers, names, [body], key)
-            while not (messages := await broker.take()):
-                continue
+            messages = await batch(broker)
             await broker.publish(messages, [Answer("0", body, 2_000 * "x")], "v1")
             await broker.acknowledge(messages)
 
