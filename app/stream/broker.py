@@ -48,10 +48,6 @@ class Names:
         """The subject or topic of requests that cannot be answered."""
         return f"{self.base}.rejected"
 
-    def of_answer(self, answer: Answer) -> str:
-        """Where this answer goes: to one of these two."""
-        return self.rejected if answer.reason else self.predictions
-
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -104,17 +100,25 @@ class Broker(Protocol):
         ...
 
 
-def fitting(answer: Answer, most: int) -> Answer:
-    """Cut a request that was rejected to so many bytes: with headers a broker may not take it."""
-    if not answer.reason or len(answer.data) <= most:
-        return answer
-    cut = f"here are the first {most} of its {len(answer.data)} bytes; it {answer.reason}"
-    return Answer(answer.id, answer.data[:most], cut)
+def outgoing(
+    names: Names, answer: Answer, version: str, most: int
+) -> tuple[str, bytes, dict[str, Any]]:
+    """Make an answer a message.
 
+    Args:
+        names: the model's.
+        answer: the answer. A rejected request is cut to what has room beside its reason.
+        version: the model's.
+        most: bytes that the broker takes.
 
-def headers(answer: Answer, version: str) -> dict[str, Any]:
-    """What an answer tells beside its data, texts by name."""
+    Returns:
+        Its subject or topic, its data, and its headers, texts by name.
+    """
     told = {"id": answer.id, "version": version}
-    if answer.reason:
-        told["reason"] = " ".join(answer.reason.split())[:LONGEST_REASON]
-    return told
+    if not answer.reason:
+        return names.predictions, answer.data, told
+    data, reason, room = answer.data, answer.reason, most - HEADER_BYTES
+    if len(data) > room:
+        reason = f"here are the first {room} of its {len(data)} bytes; it {reason}"
+    told["reason"] = " ".join(reason.split())[:LONGEST_REASON]
+    return names.rejected, data[:room], told

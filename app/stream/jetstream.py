@@ -22,14 +22,12 @@ from nats.js.errors import NotFoundError
 
 from app.operations import log
 from app.stream.broker import (
-    HEADER_BYTES,
     LONGEST_ID,
     PUBLISH_SECONDS,
     STANDING_SECONDS,
     Message,
     Names,
-    fitting,
-    headers,
+    outgoing,
 )
 from app.stream.messages import Answer, Request
 
@@ -157,12 +155,11 @@ class JetStream:
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     async def _publish(self, answer: Answer, version: str) -> "asyncio.Future[object]":
-        fits = fitting(answer, self._connection.max_payload - HEADER_BYTES)
+        most = self._connection.max_payload
+        subject, data, headers = outgoing(self._names, answer, version, most)
         # Without a limit of its own, which would cost a task and a timer for each message.
         return await self._js.publish_async(  # type: ignore[return-value]
-            self._names.of_answer(answer),
-            fits.data,
-            headers={Header.MSG_ID: answer.id, **headers(fits, version)},
+            subject, data, headers={Header.MSG_ID: answer.id, **headers}
         )
 
     def _taken(self) -> list[Message]:

@@ -22,14 +22,12 @@ from dotenv import dotenv_values
 from app.operations import log
 from app.settings import SettingsError
 from app.stream.broker import (
-    HEADER_BYTES,
     LONGEST_ID,
     PUBLISH_SECONDS,
     STANDING_SECONDS,
     Message,
     Names,
-    fitting,
-    headers,
+    outgoing,
 )
 from app.stream.messages import Answer, Request
 
@@ -61,7 +59,7 @@ class Kafka:
         self._batch = batch
         told = _logged(properties)
         self._producer = Producer(told)
-        self._most_bytes = int(properties.get("message.max.bytes", MESSAGE_BYTES)) - HEADER_BYTES
+        self._most_bytes = int(properties.get("message.max.bytes", MESSAGE_BYTES))
         first = {"group.id": f"{names.base}-{GROUP}", "auto.offset.reset": "earliest"}
         self._consumer = Consumer({**first, **told, "enable.auto.commit": False})
         self._thread = ThreadPoolExecutor(1, "kafka")
@@ -137,12 +135,13 @@ class Kafka:
                 failures.append(error)
 
         for message, one in zip(messages, answers, strict=True):
-            key, fits = message.handle.key(), fitting(one, self._most_bytes)
+            topic, data, headers = outgoing(self._names, one, version, self._most_bytes)
+            key = message.handle.key()
             self._producer.produce(
-                self._names.of_answer(one),
-                fits.data,
+                topic,
+                data,
                 key=key if key and len(key) <= LONGEST_ID else one.id,
-                headers=headers(fits, version),
+                headers=headers,
                 on_delivery=delivered,
             )
         if self._producer.flush(PUBLISH_SECONDS):

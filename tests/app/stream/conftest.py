@@ -61,6 +61,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def environment(broker: Mapping[str, str]) -> dict[str, str]:
+    """What a worker is told, with the settings that name its broker."""
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("AWS", "SERVE"))
+    }
+    return {
+        **inherited,
+        "PYTHONPATH": str(ROOT),
+        "SERVE_REMOTE": "s3://bucket/prefix",
+        "SERVE_MODEL_CACHE": "cache",
+        "SERVE_WATCH_SECONDS": "0.2",
+        **broker,
+    }
+
+
 @contextmanager
 def worker(
     folder: Path, broker: Mapping[str, str], name: str, *more: str
@@ -73,20 +88,10 @@ def worker(
         name: what the subjects or topics begin with.
         more: arguments.
     """
-    inherited = {
-        key: value for key, value in os.environ.items() if not key.startswith(("AWS", "SERVE"))
-    }
     process = subprocess.Popen(
         [sys.executable, "-m", "app.stream", "--name", name, *more],
         cwd=folder,
-        env={
-            **inherited,
-            "PYTHONPATH": str(ROOT),
-            "SERVE_REMOTE": "s3://bucket/prefix",
-            "SERVE_MODEL_CACHE": "cache",
-            "SERVE_WATCH_SECONDS": "0.2",
-            **broker,
-        },
+        env=environment(broker),
     )
     try:
         yield process

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,8 +21,7 @@ from app.stream.kafka import Kafka, connected, read_properties
 from app.stream.messages import Answer
 from local.processes import free_port
 from tests.app.batch.conftest import answers, records
-from tests.app.stream.conftest import worker
-from tests.conftest import ROOT
+from tests.app.stream.conftest import environment, worker
 
 # A worker that is killed is missed after the session's time; the least that the protocol allows
 GROUP = "session.timeout.ms=6000\nheartbeat.interval.ms=500\n"
@@ -220,16 +218,10 @@ def test_settings_are_taken_as_they_stand(tmp_path: Path) -> None:
 def test_a_broker_that_cannot_be_used_ends_the_worker(line: str, reason: str, folder: Path) -> None:
     file = folder / "kafka.properties"
     file.write_text(f"bootstrap.servers=127.0.0.1:{free_port()}\n{line}\n")
-    settings = {
-        "KAFKA_PROPERTIES": str(file),
-        "PYTHONPATH": str(ROOT),
-        "SERVE_REMOTE": "s3://bucket/prefix",
-        "SERVE_MODEL_CACHE": "cache",
-    }
     done = subprocess.run(
         [sys.executable, "-m", "app.stream", "--name", "none"],
         cwd=folder,
-        env=os.environ | settings,
+        env=environment({"KAFKA_PROPERTIES": str(file)}),
         capture_output=True,
         text=True,
         check=False,
