@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -112,8 +113,10 @@ def test_sweep_goes_on_when_its_workers_are_killed(
     monkeypatch.setattr("lifecycle.sweep.POLL_SECONDS", 1.0)
     start("sweep", ["a=2,3"], 1)
     wait_for(lambda: "Running" in states(dvc("queue", "status"), "sweep").values(), seconds=60)
-    for process in workers(queue):
-        process.kill()
+    while running := workers(queue):
+        for process in running:
+            with suppress(psutil.NoSuchProcess):  # it has ended with the one that started it
+                process.kill()
     (queue.parent / "go").touch()
     ended = wait("sweep", 1)
     assert sorted(ended.values()) == ["Failed", "Success"]
