@@ -23,6 +23,9 @@ PIPELINE = CANDIDATE / "pipeline.pkl"
 LEADERBOARD = CANDIDATE / "leaderboard.csv"
 FOLDS = CANDIDATE / "folds.csv"
 
+# Sets of hyperparameters that were tried, while `train` runs: no output, so DVC leaves it alone
+TUNING = Path(".local/tuning.db")
+
 METRICS = Path("reports/metrics.json")
 PLOTS = Path("reports/plots")
 

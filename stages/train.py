@@ -4,11 +4,16 @@ $ python -m stages train
 
 Reads prepared/; writes model/candidate/pipeline.pkl (preprocessing and estimator, fitted on the
 training rows), model/candidate/leaderboard.csv (fold means and deviations) and
-model/candidate/folds.csv (what the candidate answered in its folds, row by row).
+model/candidate/folds.csv (what the candidate answered in its folds, row by row). While it runs,
+.local/tuning.db has the hyperparameters that were tried, for a run that goes on.
 """
 
+import json
+import math
 import sys
 import warnings
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
@@ -22,6 +27,7 @@ from stages.files import (
     SCHEMA,
     TEST,
     TRAIN,
+    TUNING,
     md5,
     write_table,
 )
@@ -34,6 +40,7 @@ from stages.training.logger import PyCaretLogger
 from stages.training.note import page, title
 from stages.training.search import search
 from stages.training.threads import cluster, one_thread
+from stages.training.tuning.study import Journal, Tried
 from stages.training.validation import Trial
 
 
@@ -49,10 +56,11 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="pycaret|sklearn|joblib")
     with one_thread():
         logger = PyCaretLogger(tracking, run)
+        journal = Journal(TUNING, study_key(params), partial(log_set, logger, params.train.sort))
         try:
             experiment = start(train, test, schema, params.train, params.base.seed, logger)
             with cluster(params.train.parallel):
-                result = search(experiment, params.train)
+                result = search(experiment, params.train, journal)
             if result.threshold:
                 log_threshold(logger, result.threshold)
         except (ValueError, RuntimeError, TypeError) as error:
@@ -61,6 +69,7 @@ def main() -> None:
     save(experiment, result.pipeline, PIPELINE)
     write_table(LEADERBOARD, result.leaderboard)
     write_table(FOLDS, fold_answers(result.trial.folds, train.index))
+    journal.forget()
     end_run(tracking, run, result.leaderboard, title(result.pipeline.steps[-1][1]))
 
 
@@ -70,6 +79,27 @@ def begin_run(tracking: Tracking, params: Params, rows: int) -> str | None:
     tracking.log(run, params=flat(params.model_dump()))
     tracking.log_dataset(run, params.base.name, md5(PREPARED), SCHEMA.read_text(), rows)
     return run
+
+
+def study_key(params: Params) -> str:
+    """What decides how good a set of hyperparameters is: the rows, the parameters, the code."""
+    here = Path(__file__).parent / "training"
+    files = [PREPARED, Path("requirements.txt"), *sorted(here.rglob("*.py"))]
+    never = {"budget_minutes", "n_jobs", "parallel"}  # these change no result
+    values = params.train.model_dump(mode="json", exclude=never)
+    del values["tune"]["iterations"]
+    return json.dumps([params.base.seed, values, [md5(file) for file in files]])
+
+
+def log_set(logger: PyCaretLogger, sort: str, tried: Tried) -> None:
+    """Add the nested run of a set of hyperparameters, as the search tries it."""
+    logger.init_experiment(f"set {tried.number}", setup=False)
+    logger.log_params(tried.hyperparameters)
+    if not math.isnan(tried.score):
+        logger.log_metrics({sort: tried.score})
+    tags = {"step": "tune", "outcome": tried.outcome or "tried"}
+    logger.tracking.log(logger.run, tags=tags, metrics={"seconds": tried.seconds})
+    logger.finish_experiment()
 
 
 def log_threshold(logger: PyCaretLogger, trial: Trial) -> None:

@@ -117,6 +117,22 @@ def scored(scorer: Any, answers: Answers, y: pd.Series) -> float:
     return float(scorer(Recorded(answers, np.unique(y)), None, y))
 
 
+def mean_score(folds: Sequence[Fold], y: pd.Series, scorer: Any) -> float:
+    """The mean of a scorer's values; more is better.
+
+    Args:
+        folds: what an estimator answered.
+        y: the targets of the training rows, shape (rows,).
+        scorer: of one of PyCaret's metrics.
+
+    Returns:
+        The mean of the folds that have a value; not a number where none has.
+    """
+    scores = [scored(scorer, fold.answers, y.iloc[fold.rows]) for fold in folds]
+    known = [one for one in scores if not np.isnan(one)]
+    return float(np.mean(known)) if known else float("nan")
+
+
 class Recorded:
     """An estimator that repeats what was answered."""
 

@@ -11,9 +11,11 @@ from catboost import CatBoostError
 
 from stages.params import Train
 from stages.training import repairs
-from stages.training.answers import cost, select
+from stages.training.answers import cost, mean_score, select
 from stages.training.experiment import candidates
 from stages.training.leaderboard import Leaderboard, differences
+from stages.training.tuning.spaces import space
+from stages.training.tuning.study import Journal, Tuning
 from stages.training.validation import Trial, Trials, identity, keep_answers
 
 
@@ -50,7 +52,7 @@ class Result:
 
 
 @repairs.unrounded()
-def search(experiment: Any, params: Train) -> Result:
+def search(experiment: Any, params: Train, journal: Journal | None = None) -> Result:
     """Find the best estimator by cross-validation: compare, then what `params` asks for.
 
     Each step begins with the best so far, and the best of all that was tried is the candidate.
@@ -58,6 +60,7 @@ def search(experiment: Any, params: Train) -> Result:
     Args:
         experiment: PyCaret's experiment, set up.
         params: the block `train`.
+        journal: where a search by Optuna writes what it tries; None keeps it in memory.
 
     Raises:
         ValueError: PyCaret has no such estimator or metric.
@@ -65,7 +68,7 @@ def search(experiment: Any, params: Train) -> Result:
         TypeError: PyCaret cannot do the step with this estimator.
     """
     with keep_answers(experiment) as trials:
-        steps = Search(experiment, params, trials)
+        steps = Search(experiment, params, trials, journal or Journal())
         steps.compare()
         if params.tune.iterations and steps.has_time("tune"):
             steps.tune()
@@ -99,10 +102,11 @@ def search(experiment: Any, params: Train) -> Result:
 class Search:
     """The steps, each of which adds to the leaderboard."""
 
-    def __init__(self, experiment: Any, params: Train, trials: Trials) -> None:
+    def __init__(self, experiment: Any, params: Train, trials: Trials, journal: Journal) -> None:
         self.experiment = experiment
         self.params = params
         self.trials = trials
+        self.journal = journal
         self.board = Leaderboard(experiment, params.sort)
         self.entries: list[Entry] = []
         self.threshold_trial: Trial | None = None
@@ -150,7 +154,7 @@ class Search:
         by_identity = {identity(one.estimator): one for one in chosen}
 
         def report(trial: Trial) -> None:
-            one = by_identity[trial.original]
+            one = by_identity[identity(trial.asked)]
             self.add("compare", Entry(one.name, one.kind, trial), one.note(trial.estimator))
 
         self.trials.report = report
@@ -171,14 +175,24 @@ class Search:
     def tune(self) -> None:
         """Search for hyperparameters, beginning with the best."""
         best, options = self.best, self.params.tune
-        is_random = options.library == "random"
+        tried = len(self.trials.done)
+        if options.library == "optuna":
+            self.tune_by_optuna(best, options.iterations)
+        else:
+            self.tune_at_random(best, options.iterations)
+        for trial in self.trials.done[tried:][-1:]:
+            note = differences(best.trial.estimator, trial.estimator)
+            self.add("tune", Entry(best.name, best.kind, trial), note)
+
+    def tune_at_random(self, best: Entry, iterations: int) -> None:
+        """PyCaret's own search, over its own lists of values."""
         grid = repairs.plain_grid(self.experiment, best.kind)
         try:
             self.experiment.tune_model(
                 best.trial.estimator,
-                n_iter=options.iterations,
-                custom_grid=grid if is_random else None,
-                search_library="scikit-learn" if is_random else "optuna",
+                n_iter=iterations,
+                custom_grid=grid,
+                search_library="scikit-learn",
                 optimize=self.params.sort,
                 choose_better=False,
                 verbose=self.verbose,
@@ -189,12 +203,29 @@ class Search:
                 f"train.tune: {error} The search says {', '.join(grid)}: "
                 "use these names in train.models."
             ) from error
-        trial = self.trials.done[-1]
-        self.add(
-            "tune",
-            Entry(best.name, best.kind, trial),
-            differences(best.trial.estimator, trial.estimator),
+
+    def tune_by_optuna(self, best: Entry, iterations: int) -> None:
+        """A search that learns from the sets before, and gives up those that begin badly."""
+        experiment = self.experiment
+        scorer = experiment._get_metric_by_name_or_id(self.params.sort).scorer
+        features = self.trials.parts[0].X.shape[1]
+        tuning = Tuning(
+            start=best.trial,
+            space=space(experiment, best.kind, best.trial.asked, features),
+            trials=self.trials,
+            worth=lambda folds: mean_score(folds, experiment.y_train, scorer),
+            sign=1 if self.board.higher_is_better else -1,
+            seed=experiment.seed,
+            n_jobs=self.params.n_jobs,
+            journal=self.journal,
         )
+        tuning.run(iterations)
+        if tuning.count < iterations:
+            self.skip(f"tune      sets {tuning.count + 1} to {iterations}")
+        if tuning.best is not None:
+            # Where an earlier run fitted them, the folds are fitted anew
+            estimator, self.trials.next_folds = tuning.best
+            experiment.create_model(estimator, verbose=self.verbose)
 
     def ensemble(self, method: str) -> None:
         """Fit the best on many samples of the rows."""
@@ -235,7 +266,7 @@ class Search:
         taken, folds = select(
             [one.trial.folds for one in members], experiment.y_train, scorer, costs
         )
-        if np.count_nonzero(taken) > 1:
+        if np.count_nonzero(taken) > 1 and self.trials.is_plain:
             self.trials.next_folds = folds
         pairs = [(one, int(times)) for one, times in zip(members, taken, strict=True) if times]
         return [one for one, _ in pairs], [times / taken.sum() for _, times in pairs]

@@ -25,6 +25,7 @@ from sklearn.base import clone
 
 from stages.training import early_stopping
 from stages.training.answers import Answers, Fold, answer, at_threshold, mean, score
+from stages.training.early_stopping import Boosting
 from stages.training.threads import one_thread
 
 SILENCE_SECONDS = 20.0  # after which one more fold is told of
@@ -59,14 +60,14 @@ class Trial:
         estimator: not fitted.
         scores: PyCaret's table: a row for each fold, then `Mean` and `Std`.
         folds: what it answered.
-        original: its identity before early stopping found its number of trees.
+        asked: it before early stopping found its number of trees.
         is_cut_short: early stopping had no time to find the best number.
     """
 
     estimator: Any
     scores: pd.DataFrame
     folds: Sequence[Fold]
-    original: str
+    asked: Any
     is_cut_short: bool
 
 
@@ -76,15 +77,20 @@ class Trials:
 
     Attributes:
         done: the trials.
+        parts: the folds' rows, once something was tried.
         report: called with each new one.
         next_folds: the folds of the next estimator, where they are known.
         end: the moment at which boosting has to stop, of `time.monotonic`; None for no such moment.
+        is_plain: the target is not transformed. Else a blend averages before the target is
+            transformed back, and its members' answers are after that.
     """
 
     done: list[Trial] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
     report: Callable[[Trial], None] | None = None
     next_folds: Sequence[Fold] | None = None
     end: float | None = None
+    is_plain: bool = True
 
     @property
     def seconds_left(self) -> float | None:
@@ -101,6 +107,8 @@ class Trials:
 
     def derived(self, estimator: Any) -> list[Fold] | None:
         """The folds of a blend or of a threshold, where those of its parts are done."""
+        if not self.is_plain:
+            return None
         try:
             if type(estimator).__name__ == "CustomProbabilityThresholdClassifier":
                 threshold = estimator.probability_threshold
@@ -136,34 +144,33 @@ def keep_answers(experiment: Any) -> Iterator[Trials]:
 
     No estimator is fitted on all rows: that is for the one that is chosen in the end.
     """
-    trials, parts = Trials(), list[Part]()
+    trials = Trials(is_plain="target_transformation" not in dict(experiment.pipeline.steps))
     pycarets = experiment._create_model_with_cv
-    # A blend averages before the target is transformed back; its members' answers are after that
-    is_plain = "target_transformation" not in dict(experiment.pipeline.steps)
     tell = partial(print, file=sys.stdout, flush=True)  # PyCaret hides what is printed later
 
     def cross_validate(**arguments: Any) -> Any:
         model = arguments["model"]
-        original = identity(model)
+        asked = clone(model)
         folds: list[Fold] = []
         is_cut_short = False
 
         def folds_of(pipeline: Any, X: pd.DataFrame, y: pd.Series, **options: Any) -> Any:
             nonlocal is_cut_short
-            answered = trials.next_folds or trials.derived(model) if is_plain else None
+            known = trials.next_folds or trials.derived(model)
             trials.next_folds = None
-            if answered is None:
+            if known is None:
                 n_jobs = options["n_jobs"]
-                if not parts:
+                if not trials.parts:
                     cv, groups = options["cv"], options["groups"]
-                    parts.extend(prepare_folds(pipeline, X, y, cv, groups, n_jobs))
-                answered, is_cut_short = fit_folds(model, parts, n_jobs, trials.seconds_left, tell)
-            folds.extend(answered)
+                    trials.parts = prepare_folds(pipeline, X, y, cv, groups, n_jobs)
+                known, cut = fit_folds(model, trials.parts, n_jobs, trials.seconds_left, tell)
+                is_cut_short = cut
+            folds.extend(known)
             return score(folds, y, options["scoring"])
 
         with patch("sklearn.model_selection.cross_validate", folds_of):
             result = pycarets(**{**arguments, "refit": False})
-        trials.done.append(Trial(model, result[2], folds, original, is_cut_short))
+        trials.done.append(Trial(model, result[2], folds, asked, is_cut_short))
         if trials.report:
             trials.report(trials.done[-1])
         return result
@@ -220,24 +227,60 @@ def fit_folds(
     Returns:
         The folds, and whether the time cut the boosting short.
     """
-    is_cut_short = False
+    fits = fit_parts(estimator, parts, n_jobs, seconds, tell)
+    folds, settled = answered(estimator, fits, parts)
+    estimator.set_params(**settled)
+    return folds, is_cut_short(fits)
+
+
+def fit_parts(
+    estimator: Any,
+    parts: Sequence[Part],
+    n_jobs: int,
+    seconds: float | None,
+    tell: Callable[[str], object],
+) -> list[Boosting] | list[Answers]:
+    """A copy of an estimator fitted on the rows of each part, for `answered`; see `fit_folds`."""
+    if not early_stopping.is_asked(estimator):
+        return fit_each(fit_and_answer, estimator, parts, n_jobs, tell=tell)
+    turns = math.ceil(len(parts) / joblib.effective_n_jobs(n_jobs))
+    share = None if seconds is None else seconds / turns
+    return fit_each(early_stopping.fit, estimator, parts, n_jobs, share, tell=tell)
+
+
+def answered(
+    estimator: Any, fits: Sequence[Any], parts: Sequence[Part]
+) -> tuple[list[Fold], dict[str, Any]]:
+    """What the copies answer, and the hyperparameters that early stopping settled.
+
+    Args:
+        estimator: as it was asked for.
+        fits: of `fit_parts`.
+        parts: the same.
+    """
+    settled: dict[str, Any] = {}
+    done = fits
     if early_stopping.is_asked(estimator):
-        turns = math.ceil(len(parts) / joblib.effective_n_jobs(n_jobs))
-        share = None if seconds is None else seconds / turns
-        fits = fit_each(early_stopping.fit, estimator, parts, n_jobs, share, tell=tell)
-        is_cut_short = any(fit.is_cut_short for fit in fits)
         trees = early_stopping.fewest([fit.losses for fit in fits])
-        estimator.set_params(**early_stopping.settled(fits[0].estimator, trees))
+        settled = early_stopping.settled(fits[0].estimator, trees)
         done = [
             answer(fit.estimator, part.others, **early_stopping.limit(fit.estimator, trees))
             for fit, part in zip(fits, parts, strict=True)
         ]
-    else:
-        done = fit_each(fit_and_answer, estimator, parts, n_jobs, tell=tell)
-    for answers, part in zip(done, parts, strict=True):
-        answers["predict"] = np.asarray(part.preparation.inverse_transform(answers["predict"]))
-    folds = [Fold(part.rows, answers) for answers, part in zip(done, parts, strict=True)]
-    return folds, is_cut_short
+    return [
+        Fold(part.rows, {**answers, "predict": untransformed(part, answers["predict"])})
+        for answers, part in zip(done, parts, strict=True)
+    ], settled
+
+
+def untransformed(part: Part, values: np.ndarray) -> np.ndarray:
+    """Targets in their own unit, where `train.preprocess` transforms them."""
+    return np.asarray(part.preparation.inverse_transform(values))
+
+
+def is_cut_short(fits: Sequence[Any]) -> bool:
+    """Whether the time was over before early stopping had ended."""
+    return any(isinstance(fit, Boosting) and fit.is_cut_short for fit in fits)
 
 
 def fit_each(

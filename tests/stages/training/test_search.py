@@ -19,6 +19,7 @@ from stages.training.logger import PyCaretLogger
 from stages.training.repairs import anonymous
 from stages.training.search import Result, search
 from stages.training.threads import cluster, one_thread
+from stages.training.tuning.study import Journal
 from tests.conftest import params_with
 
 pytestmark = [
@@ -44,8 +45,19 @@ def fitted(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Any, pd.DataF
     return result.pipeline, result.leaderboard, rows
 
 
-def searched(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Result, pd.DataFrame]:
+def searched(
+    task: Task, unit: float = 1.0, journal: Journal | None = None, **changes: Any
+) -> tuple[Result, pd.DataFrame]:
     """What a search in a small table comes to, and rows to ask about."""
+    params = train_params(task, **changes)
+    with one_thread():
+        experiment, rows = set_up(task, unit, **changes)
+        with cluster(params.parallel):
+            return search(experiment, params, journal), rows
+
+
+def set_up(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Any, pd.DataFrame]:
+    """PyCaret's experiment with a small table, and rows to ask about."""
     generator = np.random.default_rng(0)
     rows = pd.DataFrame({"a": generator.normal(size=120), "b": generator.normal(size=120)})
     rows["y"] = (3 * rows["a"] + rows["b"] ** 2) * unit
@@ -62,11 +74,8 @@ def searched(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Result, pd.
         data_md5="0.dir",
     )
     params = train_params(task, **changes)
-    with one_thread():
-        experiment = start(rows[:100], rows[100:], schema, params, seed=1, logger=None)
-        with cluster(params.parallel):
-            result = search(experiment, params)
-    return result, model_frame(rows[100:], schema)
+    experiment = start(rows[:100], rows[100:], schema, params, seed=1, logger=None)
+    return experiment, model_frame(rows[100:], schema)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +85,7 @@ def searched(task: Task, unit: float = 1.0, **changes: Any) -> tuple[Result, pd.
         ("regression", {"blend": "greedy"}, ["blend"]),
         ("regression", {"stack": 2}, ["stack"]),
         ("regression", {"ensemble": "bagging"}, ["bagging"]),
-        ("regression", {"tune__iterations": 2}, ["tune"]),
+        ("regression", {"tune__iterations": 2, "tune__library": "random"}, ["tune"]),
         ("regression", {"tune__iterations": 2, "tune__library": "optuna"}, ["tune"]),
         ("classification", {"blend": "greedy", "sort": "AUC"}, ["blend"]),
         ("classification", {"calibrate": "sigmoid"}, ["calibrate"]),
@@ -184,7 +193,7 @@ def test_a_hyperparameter_that_the_search_knows_by_another_name_is_refused() -> 
     model = {"catboost": {"iterations": 1}}
     message = "train.tune: only one of .*iterations.* The search says .*n_estimators.* use these"
     with pytest.raises(ValueError, match=message):
-        fitted("regression", models=[model], tune__iterations=1)
+        fitted("regression", models=[model], tune__iterations=1, tune__library="random")
 
 
 def test_the_leaderboard_is_best_first() -> None:
