@@ -172,14 +172,12 @@ class Params(Block):
                 f"train.blend is {train.blend} and train.stack is {train.stack}: the best "
                 "candidates can be averaged or stacked, not both. Set one of them to 0."
             )
-        strategy = self.prepare.split.strategy
-        inner = {"train.stack": train.stack > 1, "train.calibrate": train.calibrate}
-        for key, used in inner.items():
-            if used and strategy in {"group", "time"}:
-                raise ValueError(
-                    f"{key} makes folds of its own, which would mix what prepare.split.strategy "
-                    f"{strategy!r} keeps apart. Switch it off; train.blend needs no folds."
-                )
+        is_honest = self.prepare.split.strategy in {"group", "time"}
+        if is_honest and train.stack > 1 and train.preprocess.transform_target:
+            raise ValueError(
+                "train.stack by groups or time weighs answers in the target's own unit, and "
+                "train.preprocess.transform_target has another one. Switch one of them off."
+            )
         wrong: dict[str, dict[str, object]] = {
             "regression": {
                 "train.calibrate": train.calibrate,

@@ -39,8 +39,8 @@ from stages.training.experiment import save, start
 from stages.training.logger import PyCaretLogger
 from stages.training.note import page, title
 from stages.training.search import search
+from stages.training.steps.study import Journal, Tried
 from stages.training.threads import cluster, one_thread
-from stages.training.tuning.study import Journal, Tried
 from stages.training.validation import Trial
 
 

@@ -31,7 +31,7 @@ class Fold:
     answers: Answers
 
 
-def answer(estimator: Any, X: pd.DataFrame, **options: Any) -> Answers:
+def answer(estimator: Any, X: pd.DataFrame | np.ndarray, **options: Any) -> Answers:
     """What a fitted estimator says of some rows, by every method that it has.
 
     Args:

@@ -2,20 +2,24 @@
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from catboost import CatBoostError
+from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 
 from stages.params import Train
 from stages.training import repairs
-from stages.training.answers import cost, mean_score, select
+from stages.training.answers import Fold, cost, mean_score, select
 from stages.training.experiment import candidates
 from stages.training.leaderboard import Leaderboard, differences
-from stages.training.tuning.spaces import space
-from stages.training.tuning.study import Journal, Tuning
+from stages.training.steps.second import MissingLabelError, calibrated, stacked
+from stages.training.steps.spaces import space
+from stages.training.steps.study import Journal, Tuning
 from stages.training.validation import Trial, Trials, identity, keep_answers
 
 
@@ -79,7 +83,7 @@ def search(experiment: Any, params: Train, journal: Journal | None = None) -> Re
         if params.stack > 1 and steps.has_time("stack"):
             steps.stack()
         if params.calibrate and steps.has_time("calibrate"):
-            steps.calibrate()
+            steps.calibrate(params.calibrate)
         if params.threshold and steps.has_time("threshold"):
             steps.threshold()
     if steps.is_cut_short:
@@ -273,17 +277,46 @@ class Search:
 
     def stack(self) -> None:
         """Let a linear model weigh the best."""
-        members = self.members()[: self.params.stack]
-        estimators = [one.trial.estimator for one in members]
-        self.experiment.stack_models(estimators, optimize=self.params.sort, verbose=self.verbose)
-        names = ", ".join(one.name for one in members)
-        self.add("stack", Entry("stack", "", self.trials.done[-1]), names)
+        members, tried = self.members()[: self.params.stack], len(self.trials.done)
+        if self.has_honest_folds:
+            named = [(one.name, one.trial.estimator) for one in members]
+            folds = [one.trial.folds for one in members]
+            self.try_fixed("stack", partial(stacked, named, folds))
+        else:
+            self.experiment.stack_models(
+                [one.trial.estimator for one in members],
+                optimize=self.params.sort,
+                verbose=self.verbose,
+            )
+        for trial in self.trials.done[tried:]:
+            self.add("stack", Entry("stack", "", trial), ", ".join(one.name for one in members))
 
-    def calibrate(self) -> None:
+    def calibrate(self, method: str) -> None:
         """Make the probabilities of the best honest."""
-        best, method = self.best, self.params.calibrate
-        self.experiment.calibrate_model(best.trial.estimator, method=method, verbose=self.verbose)
-        self.add("calibrate", Entry(best.name, best.kind, self.trials.done[-1]), method or "")
+        best, tried = self.best, len(self.trials.done)
+        if self.has_honest_folds:
+            find = partial(calibrated, best.trial.estimator, best.trial.folds, method=method)
+            self.try_fixed("calibrate", find)
+        else:
+            self.experiment.calibrate_model(
+                best.trial.estimator, method=method, verbose=self.verbose
+            )
+        for trial in self.trials.done[tried:]:
+            self.add("calibrate", Entry(best.name, best.kind, trial), method)
+
+    @property
+    def has_honest_folds(self) -> bool:
+        """The folds keep groups whole or follow time, which those inside scikit-learn do not."""
+        return isinstance(self.experiment.fold_generator, GroupKFold | TimeSeriesSplit)
+
+    def try_fixed(self, step: str, find: Callable[..., tuple[Any, list[Fold]]]) -> None:
+        """Try an estimator whose second step is found on the folds of its first step."""
+        try:
+            estimator, self.trials.next_folds = find(y=self.experiment.y_train)
+        except MissingLabelError as error:
+            print(f"train: {step:<9} not tried: {error}", flush=True)
+            return
+        self.experiment.create_model(estimator, verbose=self.verbose)
 
     def threshold(self) -> None:
         """Search for the probability from which the best says the second class."""

@@ -89,10 +89,12 @@ def test_keys_that_contradict_each_other_are_refused(
 
 
 @pytest.mark.parametrize("strategy", ["group", "time"])
-def test_folds_that_know_no_groups_and_no_time_are_refused(
+def test_a_stack_on_honest_folds_of_a_transformed_target_is_refused(
     raw: dict[str, Any], strategy: str
 ) -> None:
     raw["prepare"]["split"] |= {"strategy": strategy, "column": "family"}
     raw["train"] |= {"blend": 0, "stack": 2}
-    with pytest.raises(ValueError, match=f"train.stack makes folds of its own.*'{strategy}' keeps"):
+    validate(raw)
+    raw["train"]["preprocess"] |= {"transform_target": "quantile"}
+    with pytest.raises(ValueError, match=r"train\.stack by groups or time .* another one"):
         validate(raw)

@@ -18,8 +18,8 @@ from stages.training.experiment import start
 from stages.training.logger import PyCaretLogger
 from stages.training.repairs import anonymous
 from stages.training.search import Result, search
+from stages.training.steps.study import Journal
 from stages.training.threads import cluster, one_thread
-from stages.training.tuning.study import Journal
 from tests.conftest import params_with
 
 pytestmark = [

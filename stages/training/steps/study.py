@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sklearn.base import clone
 
 from stages.training.answers import Fold
-from stages.training.tuning.spaces import Distribution, Space
+from stages.training.steps.spaces import Distribution, Space
 from stages.training.validation import (
     Part,
     Trial,

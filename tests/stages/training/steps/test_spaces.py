@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from app.model.manifest import Task
 from stages.training.experiment import candidates
-from stages.training.tuning.spaces import SPACES, space
+from stages.training.steps.spaces import SPACES, space
 from tests.stages.training.test_search import set_up
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # estimators that do not converge on few rows

@@ -8,7 +8,7 @@ from optuna.distributions import IntDistribution
 from stages.tracking import Tracking
 from stages.train import log_set
 from stages.training.logger import PyCaretLogger
-from stages.training.tuning.study import Journal, Tried
+from stages.training.steps.study import Journal, Tried
 from tests.stages.training.test_search import searched
 
 pytestmark = [
@@ -67,7 +67,7 @@ def test_a_set_that_was_being_tried_is_tried_again(
         def stop(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr("stages.training.tuning.study.fit_parts", stop)
+        patched.setattr("stages.training.steps.study.fit_parts", stop)
         with pytest.raises(KeyboardInterrupt):
             tuned(3, journal=journal)
     again: list[Tried] = []

@@ -1,1 +1,0 @@
-"""The search for hyperparameters by Optuna: the spaces of the estimators, and the search."""
