@@ -6,6 +6,7 @@ PyCaret's ids; the others have PyCaret's.
 """
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 from optuna.distributions import (
@@ -31,10 +32,12 @@ def space(experiment: Any, kind: str, estimator: Any, features: int) -> Space:
         features: that it is fitted on.
     """
     own = estimator.get_params()
+    # CatBoost's names only what it was given, XGBoost's signature only what comes first
+    names = own.keys() | signature(type(estimator)).parameters.keys()
     chosen = {
         name: values
         for name, values in SPACES.get(kind, _none)(features).items()
-        if name in own and own[name] != early_stopping.AUTO
+        if name in names and own.get(name) != early_stopping.AUTO
     }
     theirs = experiment._all_models_internal[kind].tune_distribution
     return chosen or {name: values.get_optuna() for name, values in theirs.items()}

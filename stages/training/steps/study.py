@@ -1,6 +1,6 @@
 """One search for hyperparameters: Optuna proposes sets by what those before were worth.
 
-A set whose first folds are worse than those of the best quarter is given up. What is proposed
+A set whose first folds are worse than the median of those before is given up. What is proposed
 depends on the seed and on the sets before alone: a search that was interrupted goes on where it
 stopped, and comes to the same as one that was not.
 """
@@ -83,7 +83,7 @@ class Journal:
         study = optuna.create_study(
             storage=f"sqlite:///{self.path}" if self.path else None,
             study_name=sha256(f"{self.key} {name}".encode()).hexdigest(),
-            pruner=optuna.pruners.PercentilePruner(25, n_startup_trials=3),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
             direction="maximize",
             load_if_exists=True,
         )

@@ -39,6 +39,13 @@ def test_each_space_is_of_an_estimator() -> None:
     assert set(SPACES) <= set(experiment._all_models)
 
 
+@pytest.mark.parametrize("kind", sorted(set(SPACES) - {"lr"}))
+def test_a_space_of_our_own_is_used_whole(kind: str) -> None:
+    experiment, _ = set_up("regression")
+    (one,) = candidates(experiment, [kind])
+    assert space(experiment, kind, one.estimator, 2) == SPACES[kind](2)
+
+
 def test_what_early_stopping_finds_is_not_searched_for() -> None:
     experiment, _ = set_up("regression")
 
