@@ -25,6 +25,9 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Scaler = Literal["zscore", "minmax", "maxabs", "robust"]
 Power = Literal["yeo-johnson", "quantile"]
 
+# PyCaret's names of the metrics that no threshold changes
+OF_PROBABILITIES = {"AUC", "Log loss", "Brier"}
+
 SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
 
@@ -177,6 +180,12 @@ class Params(Block):
             raise ValueError(
                 "train.stack by groups or time weighs answers in the target's own unit, and "
                 "train.preprocess.transform_target has another one. Switch one of them off."
+            )
+        if train.threshold and train.sort in OF_PROBABILITIES:
+            raise ValueError(
+                f"train.threshold is searched for by train.sort, and {train.sort} is of the "
+                "probabilities: no threshold changes it. Sort by Accuracy, F1 or another metric "
+                "of the labels, or switch train.threshold off."
             )
         wrong: dict[str, dict[str, object]] = {
             "regression": {

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.ours import first_try
-from benchmarks.quality.peers import PEERS
+from benchmarks.quality.peers import OF_THIS_PROJECT, PEERS
 from benchmarks.quality.tables import TABLES, Table
 from benchmarks.workspace import cloned
 
@@ -70,14 +70,14 @@ def measure(
 ) -> dict[str, Any]:
     """Try one table with this project, then with the peers, which get as many seconds."""
 
-    def run(what: str, *arguments: object) -> str:
-        command = [str(one) for one in (python, HERE / "peers.py", what, *arguments)]
+    def run(interpreter: object, what: str, *arguments: object) -> str:
+        command = [str(one) for one in (interpreter, HERE / "peers.py", what, *arguments)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
         return done.stdout
 
     description, csv = folder / "table.json", folder / f"{table.name}.csv"
     description.write_text(json.dumps(asdict(table)))
-    run("table", description, csv)
+    run(python, "table", description, csv)
     with cloned(root, folder) as (clone, environment):
         ours = first_try(clone, environment, csv, table.target, minutes)
     task = folder / "task.json"
@@ -85,7 +85,8 @@ def measure(
     figures: dict[str, Any] = {"table": table.name, "metric": ours.task["metric"]}
     figures |= {"refusal": ours.refusal, "ours": ours.figures}
     for peer in peers:
-        theirs = json.loads(run("fit", task, peer, folder / peer).splitlines()[-1])
+        interpreter = sys.executable if peer in OF_THIS_PROJECT else python
+        theirs = json.loads(run(interpreter, "fit", task, peer, folder / peer).splitlines()[-1])
         theirs["our_error_per_its"] = ours.figures["error"] / theirs["error"]
         figures[peer] = theirs
     return figures

@@ -1,5 +1,7 @@
 """The tables' source and the peers; runs in the environment of `requirements.txt` beside it.
 
+PyCaret alone runs in the project's.
+
 $ python benchmarks/quality/peers.py table TABLE.json FILE.csv
 $ python benchmarks/quality/peers.py fit TASK.json PEER FOLDER
 """
@@ -15,7 +17,9 @@ from typing import Any
 ONE_ROW_CALLS = 20
 SIDES = ("train", "test")
 AUTOGLUON = {"rmse": "root_mean_squared_error", "mae": "mean_absolute_error"}
-FLAML = {"balanced_accuracy": "log_loss"}  # it knows no balanced accuracy
+FLAML = {"balanced_accuracy": "log_loss"}  # it knows no balanced accuracy; nor does PyCaret
+PYCARET = {"rmse": "RMSE", "mae": "MAE", "accuracy": "Accuracy", "roc_auc": "AUC"}
+PYCARET |= {"balanced_accuracy": "MCC"}
 
 
 def write_table(table: dict[str, Any], path: Path) -> None:
@@ -77,12 +81,55 @@ def flaml(estimators: list[str] | str) -> Callable[..., Any]:
     return fit
 
 
+class PyCaret:
+    """A pipeline of PyCaret's, asked as its users ask it."""
+
+    def __init__(self, experiment: Any, pipeline: Any, second: Any) -> None:
+        self._experiment, self._pipeline, self._second = experiment, pipeline, second
+
+    def predict(self, features: Any) -> Any:
+        """The answers, shape (rows,)."""
+        return self._experiment.predict_model(self._pipeline, features, verbose=False)[
+            "prediction_label"
+        ]
+
+    def predict_proba(self, features: Any) -> Any:
+        """The probabilities of two labels, shape (rows, 2)."""
+        import numpy as np
+
+        said = self._experiment.predict_model(
+            self._pipeline, features, raw_score=True, verbose=False
+        )
+        chance = said[f"prediction_score_{self._second}"].to_numpy()
+        return np.column_stack([1 - chance, chance])
+
+
+def compare_models(train: Any, task: dict[str, Any], folder: Path) -> PyCaret:
+    """PyCaret alone, as its tutorial goes: set up, compare everything, fit the best on all rows."""
+    from pycaret.classification import ClassificationExperiment
+    from pycaret.regression import RegressionExperiment
+
+    kind = {"classification": ClassificationExperiment, "regression": RegressionExperiment}
+    experiment = kind[task["task"]]()
+    experiment.setup(
+        train, target=task["target"], session_id=0, n_jobs=task["cores"], html=False, verbose=False
+    )
+    best = experiment.compare_models(
+        sort=PYCARET[task["metric"]], budget_time=task["seconds"] / 60, verbose=False
+    )
+    pipeline = experiment.finalize_model(best)
+    experiment.save_model(pipeline, str(folder / "pipeline"), verbose=False)
+    return PyCaret(experiment, pipeline, task["second"])
+
+
 PEERS = {
     "autogluon_medium": autogluon("medium_quality"),
     "autogluon_good": autogluon("good_quality"),
     "flaml": flaml("auto"),
     "lightgbm": flaml(["lgbm"]),
+    "compare_models": compare_models,
 }
+OF_THIS_PROJECT = {"compare_models"}  # they run in its own environment, which has PyCaret
 
 
 def error(metric: str, truth: Any, predicted: Any, probabilities: Any, second: Any) -> float:

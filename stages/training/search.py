@@ -213,9 +213,13 @@ class Search:
         experiment = self.experiment
         scorer = experiment._get_metric_by_name_or_id(self.params.sort).scorer
         features = self.trials.parts[0].X.shape[1]
+        values = space(experiment, best.kind, best.trial.asked, features)
+        if not values:
+            print(f"train: tune      not tried: {best.name} has no hyperparameters", flush=True)
+            return
         tuning = Tuning(
             start=best.trial,
-            space=space(experiment, best.kind, best.trial.asked, features),
+            space=values,
             trials=self.trials,
             worth=lambda folds: mean_score(folds, experiment.y_train, scorer),
             sign=1 if self.board.higher_is_better else -1,

@@ -88,6 +88,18 @@ def test_keys_that_contradict_each_other_are_refused(
         validate(raw)
 
 
+@pytest.mark.parametrize("sort", ["AUC", "Log loss", "Brier"])
+def test_a_threshold_by_a_metric_of_the_probabilities_is_refused(
+    raw: dict[str, Any], sort: str
+) -> None:
+    raw["base"]["task"] = "classification"
+    raw["train"] |= {"threshold": True, "sort": "F1"}
+    validate(raw)
+    raw["train"]["sort"] = sort
+    with pytest.raises(ValueError, match=f"{sort} is of the probabilities: no threshold changes"):
+        validate(raw)
+
+
 @pytest.mark.parametrize("strategy", ["group", "time"])
 def test_a_stack_on_honest_folds_of_a_transformed_target_is_refused(
     raw: dict[str, Any], strategy: str

@@ -152,6 +152,14 @@ def test_a_set_that_fails_is_told_and_the_search_goes_on(
     assert row(board)["RMSE"] == min(one.score for one in tried if not one.outcome)
 
 
+def test_an_estimator_without_hyperparameters_is_left_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    board = tuned(2, "dummy")
+    assert board["step"].tolist() == ["compare"]
+    assert "tune      not tried: dummy has no hyperparameters" in capsys.readouterr().out
+
+
 def test_an_estimator_that_takes_no_set_is_refused() -> None:
     message = r"train\.tune: no set could be fitted\. The last one: failed: only one of"
     with pytest.raises(ValueError, match=message):
