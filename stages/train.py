@@ -83,8 +83,7 @@ def begin_run(tracking: Tracking, params: Params, rows: int) -> str | None:
 
 def study_key(params: Params) -> str:
     """What decides how good a set of hyperparameters is: the rows, the parameters, the code."""
-    here = Path(__file__).parent / "training"
-    files = [PREPARED, Path("requirements.txt"), *sorted(here.rglob("*.py"))]
+    files = [PREPARED, Path("requirements.txt"), *sorted(Path(__file__).parent.rglob("*.py"))]
     never = {"budget_minutes", "n_jobs", "parallel"}  # these change no result
     values = params.train.model_dump(mode="json", exclude=never)
     del values["tune"]["iterations"]

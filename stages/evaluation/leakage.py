@@ -16,9 +16,11 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from stages.evaluation.metrics import METRICS, predictions, score
+from stages.evaluation.metrics import METRICS, score
 from stages.schema import Schema, encode_target, model_frame
+from stages.training.answers import Answers, Fold, answer
 from stages.training.folds import Folds, honest_folds, unknown_label
+from stages.training.steps.second import MissingLabelError, again, first_steps
 from stages.training.threads import one_thread
 
 
@@ -45,7 +47,8 @@ def leakage(
         looks, relative to the honest one.
 
     Raises:
-        IncomparableError: there are fewer groups than folds, or a fold would train without a class.
+        IncomparableError: there are fewer groups than folds, a fold would train without a class,
+            or too few folds answer rows of one for a stack or a calibration.
     """
     groups = frame[schema.split_column].nunique(dropna=False)
     if schema.strategy == "group" and groups < folds:
@@ -61,19 +64,32 @@ def leakage(
             if unknown is not None:
                 number, label = unknown
                 raise IncomparableError(f"{name} fold {number} would train without {label!r}")
-    tasks = [(name, train, test) for name, plan in plans.items() for train, test in plan]
+    estimator = last_step(pipeline)
+    firsts = [with_last_step(pipeline, one) for one in first_steps(estimator)]
+    tasks = [
+        (name, first, train, test)
+        for name, plan in plans.items()
+        for first in range(len(firsts))
+        for train, test in plan
+    ]
     answered = joblib.Parallel(n_jobs=n_jobs, max_nbytes=None)(
-        joblib.delayed(fold)(clone(pipeline), X.iloc[train], y.iloc[train], X.iloc[test])
-        for _, train, test in tasks
+        joblib.delayed(fold)(clone(firsts[first]), X.iloc[train], y.iloc[train], X.iloc[test])
+        for _, first, train, test in tasks
     )
     report: dict[str, Any] = {}
     for name in plans:
-        parts = [
-            (y.to_numpy()[test], *answer)
-            for (other, _, test), answer in zip(tasks, answered, strict=True)
-            if other == name
-        ]
-        report[name] = summary(parts, schema)
+        by_first: list[list[Fold]] = [[] for _ in firsts]
+        for (other, first, _, test), answers in zip(tasks, answered, strict=True):
+            if other == name:
+                by_first[first].append(Fold(test, answers))
+        try:
+            # What `train` found on all these rows would know each fold's own labels
+            folds_of = again(estimator, iter(by_first), y)
+        except MissingLabelError as error:
+            raise IncomparableError(f"by {name} folds {error}") from error
+        report[name] = summary(
+            [(y.to_numpy()[one.rows], *said(one.answers)) for one in folds_of], schema
+        )
     report["inflation_percent"] = percent(report["honest"]["mean"], report["flattering"]["mean"])
     return report
 
@@ -84,9 +100,21 @@ def random_folds(y: pd.Series, schema: Schema, count: int, seed: int) -> Folds:
     return list(kind(count, shuffle=True, random_state=seed).split(y, y))
 
 
-def fold(
-    pipeline: Any, X: pd.DataFrame, y: pd.Series, test: pd.DataFrame
-) -> tuple[np.ndarray, np.ndarray | None]:
+def last_step(pipeline: Any) -> Any:
+    """The estimator of a pipeline, or what is no pipeline."""
+    return pipeline.steps[-1][1] if hasattr(pipeline, "steps") else pipeline
+
+
+def with_last_step(pipeline: Any, estimator: Any) -> Any:
+    """A pipeline, not fitted, with another estimator at its end."""
+    if not hasattr(pipeline, "steps"):
+        return clone(estimator)
+    other = clone(pipeline)
+    other.steps[-1] = (other.steps[-1][0], clone(estimator))
+    return other
+
+
+def fold(pipeline: Any, X: pd.DataFrame, y: pd.Series, test: pd.DataFrame) -> Answers:
     """Fit on a fold's training rows and answer its others, on one thread of one process."""
     with (
         one_thread(),
@@ -96,7 +124,14 @@ def fold(
     ):
         warnings.simplefilter("ignore")  # as in the stage's own process; fits have many
         pipeline.fit(X.reset_index(drop=True), y.reset_index(drop=True))
-        return predictions(pipeline, test.reset_index(drop=True))
+        return answer(pipeline, test.reset_index(drop=True))
+
+
+def said(answers: Answers) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predictions, and probabilities if there are some; floats as float64, as in `predictions`."""
+    values, chances = answers["predict"], answers.get("predict_proba")
+    floats = values.astype(np.float64) if values.dtype.kind == "f" else values
+    return floats, None if chances is None else chances.astype(np.float64)
 
 
 def summary(

@@ -91,7 +91,14 @@ def fold_scores(leaderboard: pd.DataFrame) -> dict[str, dict[str, float]]:
 def differences(one: Any, other: Any) -> str:
     """The hyperparameters of the other estimator that are not as in the first one."""
     before, after = one.get_params(), other.get_params()
-    return hyperparameters({name: after[name] for name in after if after[name] != before.get(name)})
+    # XGBoost's `missing` is NaN, which equals nothing
+    return hyperparameters(
+        {
+            name: value
+            for name, value in after.items()
+            if value != before.get(name) and value is not before.get(name)
+        }
+    )
 
 
 def hyperparameters(values: Mapping[str, Any]) -> str:

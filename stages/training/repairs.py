@@ -252,6 +252,7 @@ def forget_time(estimator: Any) -> None:
         return
     parts = [step for _, step in getattr(estimator, "steps", [])]
     parts += list(getattr(estimator, "estimators_", []))
+    parts += list(getattr(estimator, "calibrated_classifiers_", []))
     parts += [
         getattr(estimator, name)
         for name in ("final_estimator_", "estimator_", "estimator", "transformer")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from catboost import CatBoostError
 from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 
-from stages.params import Train
+from stages.params import OF_PROBABILITIES, Train
 from stages.training import repairs
 from stages.training.answers import Fold, cost, mean_score, select
 from stages.training.experiment import candidates
@@ -71,8 +71,11 @@ def search(experiment: Any, params: Train, journal: Journal | None = None) -> Re
         RuntimeError: an estimator cannot be fitted.
         TypeError: PyCaret cannot do the step with this estimator.
     """
+    journal = journal or Journal()
+    if params.tune.iterations and params.tune.library == "optuna":
+        journal.storage()  # what cannot be written is better known before the comparison
     with keep_answers(experiment) as trials:
-        steps = Search(experiment, params, trials, journal or Journal())
+        steps = Search(experiment, params, trials, journal)
         steps.compare()
         if params.tune.iterations and steps.has_time("tune"):
             steps.tune()
@@ -212,6 +215,14 @@ class Search:
         """A search that learns from the sets before, and gives up those that begin badly."""
         experiment = self.experiment
         scorer = experiment._get_metric_by_name_or_id(self.params.sort).scorer
+        y = experiment.y_train
+
+        def worth(folds: Sequence[Fold]) -> float:
+            # As on the leaderboard: such a metric is of the folds whose rows have every label
+            if self.params.sort in OF_PROBABILITIES:
+                folds = [one for one in folds if y.iloc[one.rows].nunique() == y.nunique()]
+            return mean_score(folds, y, scorer)
+
         features = self.trials.parts[0].X.shape[1]
         values = space(experiment, best.kind, best.trial.asked, features)
         if not values:
@@ -221,13 +232,14 @@ class Search:
             start=best.trial,
             space=values,
             trials=self.trials,
-            worth=lambda folds: mean_score(folds, experiment.y_train, scorer),
+            iterations=iterations,
+            worth=worth,
             sign=1 if self.board.higher_is_better else -1,
             seed=experiment.seed,
             n_jobs=self.params.n_jobs,
             journal=self.journal,
         )
-        tuning.run(iterations)
+        tuning.run()
         if tuning.count < iterations:
             self.skip(f"tune      sets {tuning.count + 1} to {iterations}")
         if tuning.best is not None:

@@ -6,6 +6,7 @@ folds by groups or time keep apart. Here `train` finds it once, on what the hone
 step alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +31,12 @@ class Second:
     fitted: Any
 
 
-class FixedStackingRegressor(StackingRegressor):
-    """A linear model of what other estimators answer.
+class FixedStack:
+    """What the two stacks share.
 
     Args:
         estimators: names and estimators.
-        second: the linear model.
+        second: the linear model of what they answer.
     """
 
     passthrough = False
@@ -48,41 +49,31 @@ class FixedStackingRegressor(StackingRegressor):
         """The linear model, under scikit-learn's name."""
         return self.second.fitted
 
+    def _fit_first(self, X: Any, y: Any, methods: Sequence[str]) -> None:
+        self.estimators_ = [clone(one).fit(X, y) for _, one in self.estimators]
+        self.stack_method_ = [
+            next(method for method in methods if hasattr(one, method)) for one in self.estimators_
+        ]
+        self.final_estimator_ = self.second.fitted
+
+
+class FixedStackingRegressor(FixedStack, StackingRegressor):
+    """A linear regression of what other estimators answer."""
+
     def fit(self, X: Any, y: Any) -> "FixedStackingRegressor":
         """Fit the first step; features of shape (rows, features), targets of shape (rows,)."""
-        self.estimators_ = [clone(one).fit(X, y) for _, one in self.estimators]
-        self.stack_method_ = ["predict"] * len(self.estimators_)
-        self.final_estimator_ = self.second.fitted
+        self._fit_first(X, y, ["predict"])
         return self
 
 
-class FixedStackingClassifier(StackingClassifier):
-    """A logistic regression of what other classifiers answer.
-
-    Args:
-        estimators: names and classifiers.
-        second: the logistic regression.
-    """
-
-    passthrough = False
-
-    def __init__(self, estimators: Members, second: Second) -> None:
-        self.estimators, self.second = estimators, second
-
-    @property
-    def final_estimator(self) -> Any:
-        """The logistic regression, under scikit-learn's name."""
-        return self.second.fitted
+class FixedStackingClassifier(FixedStack, StackingClassifier):
+    """A logistic regression of what other classifiers answer."""
 
     def fit(self, X: Any, y: Any) -> "FixedStackingClassifier":
         """Fit the first step; features of shape (rows, features), labels of shape (rows,)."""
         self._label_encoder = LabelEncoder().fit(y)
         self.classes_ = self._label_encoder.classes_
-        self.estimators_ = [clone(one).fit(X, y) for _, one in self.estimators]
-        self.stack_method_ = [
-            next(method for method in METHODS if hasattr(one, method)) for one in self.estimators_
-        ]
-        self.final_estimator_ = self.second.fitted
+        self._fit_first(X, y, METHODS)
         return self
 
 

@@ -1,9 +1,12 @@
 """The second step of a stack or a calibration, found on what honest folds answered.
 
-Each fold is answered with a second step of the other folds, so that it does not judge itself.
+Each fold is answered with a second step of the other folds, so that it does not judge itself. By
+time these are later ones, too, as for the weights of a greedy blend: what members answer knows the
+past alone, how much each of them counts does not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,25 +16,28 @@ from sklearn.calibration import _CalibratedClassifier, _fit_calibrator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.utils._response import _get_response_values
 
-from stages.training.answers import Answers, Fold, Recorded, answer
+from stages.training.answers import Answers, Fold, Recorded, answer, at_threshold
 from stages.training.estimators.fixed import (
     METHODS,
     FixedCalibratedClassifier,
+    FixedStack,
     FixedStackingClassifier,
     FixedStackingRegressor,
     Members,
     Second,
 )
 
+THRESHOLD = "CustomProbabilityThresholdClassifier"  # PyCaret's
+
 
 class MissingLabelError(ValueError):
-    """The folds answer no row of some label, so that nothing can be learned of it."""
+    """Too few folds answer rows of some label to learn of it; the message says what to do."""
 
 
 def stacked(
     members: Members, folds: Sequence[Sequence[Fold]], y: pd.Series
 ) -> tuple[Any, list[Fold]]:
-    """A stack and its folds; its second step is PyCaret's: a linear or logistic regression.
+    """A stack and its folds; its second step is a linear or logistic regression, as PyCaret's.
 
     Args:
         members: names and estimators, not fitted.
@@ -39,13 +45,13 @@ def stacked(
         y: the targets of the training rows, classes as 0, 1 and so on.
 
     Raises:
-        MissingLabelError: the folds answer no row of a label.
+        MissingLabelError: too few folds answer rows of a label.
     """
     parts = list(zip(*folds, strict=True))
     is_classification = is_classifier(members[0][1])
     levels = [np.hstack([level(one.answers, is_classification) for one in part]) for part in parts]
     truths = [y.iloc[part[0].rows] for part in parts]
-    make = LogisticRegression if is_classification else LinearRegression
+    make = partial(LogisticRegression, max_iter=1000) if is_classification else LinearRegression
 
     def second(without: int | None) -> Any:
         kept = [number for number in range(len(parts)) if number != without]
@@ -84,7 +90,7 @@ def calibrated(
         method: `sigmoid` or `isotonic`.
 
     Raises:
-        MissingLabelError: the folds answer no row of a label.
+        MissingLabelError: too few folds answer rows of a label.
     """
     classes = np.unique(y)
 
@@ -118,4 +124,42 @@ def raw(fold: Fold, classes: np.ndarray) -> np.ndarray:
 def refuse_missing_label(truth: pd.Series, y: pd.Series) -> None:
     """Raise MissingLabelError where the labels of some folds are not all labels."""
     if truth.nunique() < y.nunique():
-        raise MissingLabelError("the folds answer no row of one of the labels")
+        raise MissingLabelError(
+            "some label has rows in fewer than two folds; take fewer train.folds, or switch "
+            "train.stack and train.calibrate off"
+        )
+
+
+def first_steps(estimator: Any) -> list[Any]:
+    """What a fit of an estimator fits: its first steps where the second is fixed, else itself."""
+    if isinstance(estimator, FixedStack):
+        return [first for _, one in estimator.estimators for first in first_steps(one)]
+    if isinstance(estimator, FixedCalibratedClassifier):
+        return first_steps(estimator.estimator)
+    if type(estimator).__name__ == THRESHOLD:
+        return first_steps(estimator.classifier)
+    return [estimator]
+
+
+def again(estimator: Any, folds: Iterator[list[Fold]], y: pd.Series) -> list[Fold]:
+    """The folds of an estimator on other folds, its second steps found there anew.
+
+    Args:
+        estimator: with second steps that its folds here must not have known.
+        folds: of its `first_steps`, in their order.
+        y: the targets of all rows, classes as 0, 1 and so on.
+
+    Raises:
+        MissingLabelError: too few folds answer rows of a label.
+    """
+    if isinstance(estimator, FixedStack):
+        members = [again(one, folds, y) for _, one in estimator.estimators]
+        return stacked(estimator.estimators, members, y)[1]
+    if isinstance(estimator, FixedCalibratedClassifier):
+        inner = again(estimator.estimator, folds, y)
+        return calibrated(estimator.estimator, inner, y, estimator.method)[1]
+    if type(estimator).__name__ == THRESHOLD:
+        threshold = estimator.probability_threshold
+        inner = again(estimator.classifier, folds, y)
+        return [Fold(fold.rows, at_threshold(fold.answers, threshold)) for fold in inner]
+    return next(folds)

@@ -1,8 +1,8 @@
 """One search for hyperparameters: Optuna proposes sets by what those before were worth.
 
-A set whose first folds are worse than the median of those before is given up. What is proposed
-depends on the seed and on the sets before alone: a search that was interrupted goes on where it
-stopped, and comes to the same as one that was not.
+Once three were fitted on all folds, the start among them, a set whose first folds are worse than
+the median of these is given up. What is proposed depends on the seed and on the sets before alone:
+a search that was interrupted goes on where it stopped, and comes to the same as one that was not.
 """
 
 import math
@@ -18,8 +18,10 @@ import joblib
 import optuna
 from catboost import CatBoostError
 from optuna.distributions import CategoricalDistribution
+from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sklearn.base import clone
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from stages.training.answers import Fold
 from stages.training.steps.spaces import Distribution, Space
@@ -34,7 +36,7 @@ from stages.training.validation import (
 )
 
 FIRST_FOLDS = 2  # after which a set may be given up
-SET = "hyperparameters"  # Optuna's attribute of what was tried
+SET, OUTCOME = "hyperparameters", "outcome"  # Optuna's attributes of what was tried
 DIGITS = 4  # of a number that is proposed; the leaderboard shows as many, so they can be copied
 
 
@@ -58,7 +60,13 @@ class Tried:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.score:.5g} {self.outcome}".rstrip()
+        return (
+            self.outcome if math.isnan(self.score) else f"{self.score:.5g} {self.outcome}".strip()
+        )
+
+
+class OutOfTimeError(Exception):
+    """`train.budget_minutes` is over."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +83,32 @@ class Journal:
     key: str = ""
     log: Callable[[Tried], object] = lambda _: None
 
+    def storage(self) -> Any:
+        """Optuna's storage, with what an interrupted run left there.
+
+        Raises:
+            ValueError: the file cannot be opened or written.
+        """
+        if self.path is None:
+            return optuna.storages.InMemoryStorage()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return optuna.storages.RDBStorage(f"sqlite:///{self.path}")
+        except (OSError, OperationalError) as error:
+            raise ValueError(
+                f"{self.path}, where the search writes what it tries, cannot be opened: {error}. "
+                "Make the folder writable."
+            ) from error
+        except (SQLAlchemyError, OptunaError, RuntimeError) as error:
+            print(f"train: {self.path} cannot be read ({error}): the search begins anew")
+            self.path.unlink()
+            return self.storage()
+
     def study(self, name: str) -> optuna.Study:
         """Optuna's study of a name and the key: a new one, or as it was left."""
-        if self.path:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(
-            storage=f"sqlite:///{self.path}" if self.path else None,
+            storage=self.storage(),
             study_name=sha256(f"{self.key} {name}".encode()).hexdigest(),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
             direction="maximize",
@@ -104,6 +131,7 @@ class Tuning:
     Attributes:
         start: the estimator that it begins with, and its folds.
         space: the hyperparameters to search for.
+        iterations: how many sets are to be tried, with those of a run that was interrupted.
         trials: the folds, and how much time is left.
         worth: of some folds' answers; more is better, not a number where there is none.
         sign: of a worth on the leaderboard.
@@ -114,6 +142,7 @@ class Tuning:
 
     start: Trial
     space: Space
+    iterations: int
     trials: Trials
     worth: Callable[[Sequence[Fold]], float]
     sign: int
@@ -132,23 +161,27 @@ class Tuning:
         own = self.start.estimator.get_params()
         nearest = {name: _nearest(values, own.get(name)) for name, values in self.space.items()}
         known = {name: value for name, value in nearest.items() if value is not None}
+        first = self.worth(self.start.folds[:FIRST_FOLDS])
         return create_trial(
             params=known,
             distributions={name: self.space[name] for name in known},
             value=self.worth(self.start.folds),
-            intermediate_values={FIRST_FOLDS: self.worth(self.start.folds[:FIRST_FOLDS])},
+            intermediate_values={} if math.isnan(first) else {FIRST_FOLDS: first},
         )
 
-    def _tried(self, *states: TrialState) -> list[FrozenTrial]:
-        return [one for one in self._study.get_trials(states=states) if SET in one.user_attrs]
+    def _tried(self) -> list[FrozenTrial]:
+        """Optuna's record of each set; of an earlier run that was to try more, the first ones."""
+        ended = self._study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
+        return [one for one in ended if SET in one.user_attrs][: self.iterations]
 
     def _best(self) -> FrozenTrial | None:
-        return max(self._tried(TrialState.COMPLETE), key=attrgetter("value"), default=None)
+        complete = [one for one in self._tried() if one.state is TrialState.COMPLETE]
+        return max(complete, key=attrgetter("value"), default=None)
 
     @property
     def count(self) -> int:
-        """How many sets were tried, with those of an earlier run that was interrupted."""
-        return len(self._tried(TrialState.COMPLETE, TrialState.PRUNED))
+        """How many sets were tried."""
+        return len(self._tried())
 
     @property
     def best(self) -> tuple[Any, Sequence[Fold] | None] | None:
@@ -159,20 +192,24 @@ class Tuning:
         estimator = clone(self.start.asked).set_params(**best.user_attrs[SET])
         return estimator, self._folds.get(best.number)
 
-    def run(self, iterations: int) -> None:
-        """Try sets, until there are as many as asked for or `trials` has no time left.
+    def run(self) -> None:
+        """Try the sets, as far as there is time.
 
         Raises:
             ValueError: the estimator takes none of the sets.
         """
         if self.count:
-            print(f"train: tune      goes on after set {self.count}, where a run was interrupted")
-        tried = None
-        while self.count < iterations and (tried := self._try_next()):
+            print(f"train: tune      goes on after set {self.count} of a run that did not end")
+        while self.count < self.iterations and (tried := self._try_next()):
             self.journal.log(tried)
-            print(f"train: tune      set {tried.number} of {iterations}: {tried}", flush=True)
-        if tried and self.best is None:
-            raise ValueError(f"train.tune: no set could be fitted. The last one: {tried.outcome}.")
+            print(f"train: tune      set {tried.number} of {self.iterations}: {tried}", flush=True)
+        if self.count and self.best is None:
+            self.journal.forget()
+            last, names = self._tried()[-1].user_attrs[OUTCOME], ", ".join(self.space)
+            raise ValueError(
+                f"train.tune: no set could be fitted. The last one {last}. The search says "
+                f"{names}: use these names in train.models, or set train.tune.iterations to 0."
+            )
 
     def _try_next(self) -> Tried | None:
         """Try one more set; None where the time is over before it is tried."""
@@ -183,19 +220,23 @@ class Tuning:
         )
         proposal = self._study.ask(dict(self.space))
         chosen = {name: _rounded(value) for name, value in proposal.params.items()}
-        folds, worth, outcome = list[Fold](), math.nan, ""
+        folds, worth, outcome = list[Fold](), math.nan, "has no score"
         try:
             folds, settled, is_whole = self._evaluate(chosen, proposal)
             chosen |= settled
             worth = self.worth(folds)
-            outcome = "" if is_whole else f"on its first {FIRST_FOLDS} folds, given up"
-        except TimeoutError:
+            if not is_whole:
+                outcome = f"on its first {FIRST_FOLDS} folds, given up"
+            elif not math.isnan(worth):
+                outcome = ""
+        except OutOfTimeError:
             self._study.tell(proposal, state=TrialState.FAIL)
             return None
         except (ValueError, CatBoostError) as error:
-            outcome = f"failed: {error}"
+            outcome = f"failed: {str(error).rstrip('.')}"
         proposal.set_user_attr(SET, chosen)
-        if outcome or math.isnan(worth):
+        proposal.set_user_attr(OUTCOME, outcome)
+        if outcome:
             self._study.tell(proposal, state=TrialState.PRUNED)
         else:
             self._study.tell(proposal, worth)
@@ -210,16 +251,16 @@ class Tuning:
         """The folds of a set, what early stopping settled, and whether these are all folds.
 
         Raises:
-            TimeoutError: the time is over.
+            OutOfTimeError: the time is over.
             ValueError: a set that the estimator does not take.
         """
         parts, estimator = self.trials.parts, clone(self.start.asked).set_params(**chosen)
         # Where there is a core for each fold, waiting for the first ones saves nothing
-        waits = joblib.effective_n_jobs(self.n_jobs) < len(parts)
+        waits = FIRST_FOLDS < len(parts) > joblib.effective_n_jobs(self.n_jobs)
         fits = self._fit(estimator, parts[:FIRST_FOLDS] if waits else parts)
         first, settled = answered(estimator, fits[:FIRST_FOLDS], parts[:FIRST_FOLDS])
         worth = self.worth(first)
-        if not math.isnan(worth) and len(parts) > FIRST_FOLDS:
+        if not math.isnan(worth):
             proposal.report(worth, FIRST_FOLDS)
             if proposal.should_prune():
                 return first, settled, False
@@ -230,10 +271,10 @@ class Tuning:
     def _fit(self, estimator: Any, parts: Sequence[Part]) -> list[Any]:
         left = self.trials.seconds_left
         if left is not None and left <= 0:
-            raise TimeoutError
+            raise OutOfTimeError
         fits = fit_parts(estimator, parts, self.n_jobs, left, tell=lambda _: None)
         if is_cut_short(fits):
-            raise TimeoutError
+            raise OutOfTimeError
         return fits
 
 

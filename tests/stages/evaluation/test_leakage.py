@@ -3,12 +3,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pycaret.internal.meta_estimators import CustomProbabilityThresholdClassifier
+from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.tree import DecisionTreeClassifier
 
 from app.model.manifest import Feature
 from stages.evaluation.leakage import IncomparableError, leakage, percent
-from stages.schema import Schema
+from stages.schema import Schema, encode_target, model_frame
+from stages.training.answers import Fold, answer
 from stages.training.folds import honest_folds
+from stages.training.steps.second import calibrated, stacked
 
 
 def schema(strategy: str, classes: tuple[str, ...] = ()) -> Schema:
@@ -115,3 +120,56 @@ def test_what_cannot_be_compared_is_said(
 def test_an_inflation_is_positive_where_the_flattering_score_looks_better() -> None:
     honest, flattering = {"rmse": 10.0, "r2": 0.8, "mae": 0.0}, {"rmse": 7.0, "r2": 0.9, "mae": 0.0}
     assert percent(honest, flattering) == pytest.approx({"rmse": 30.0, "r2": 12.5})
+
+
+def noise(seed: int) -> pd.DataFrame:
+    """Labels that nothing tells, in thirty families."""
+    generator = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "x": generator.normal(size=300),
+            "y": generator.choice(["a", "b"], 300),
+            "family": np.repeat(np.arange(30), 10),
+        }
+    )
+
+
+def test_a_calibration_does_not_know_the_labels_of_its_own_folds() -> None:
+    """As `train` leaves it, on the same rows: a constant has 0.25 on labels that nothing tells."""
+    kind, base = schema("group", ("a", "b")), DecisionTreeClassifier(max_depth=3)
+    scores = []
+    for seed in range(8):
+        frame = noise(seed)
+        X, y = model_frame(frame, kind), encode_target(frame, kind)
+        folds = [
+            Fold(test, answer(clone(base).fit(X.iloc[train], y.iloc[train]), X.iloc[test]))
+            for train, test in honest_folds(frame, kind, 5)
+        ]
+        model, _ = calibrated(base, folds, y, "isotonic")
+        report = leakage(model, frame, kind, 5, seed=1, n_jobs=1)
+        scores += [report[name]["pooled"]["brier"] for name in ("honest", "flattering")]
+    assert np.mean(scores) > 0.25
+
+
+def test_a_stack_and_a_threshold_are_judged_by_their_members_folds() -> None:
+    kind = schema("group", ("a", "b"))
+    frame = noise(0)
+    frame["y"] = np.where(frame["x"] > 0, "b", "a")
+    X, y = model_frame(frame, kind), encode_target(frame, kind)
+    members = [("near", KNeighborsClassifier(5)), ("tree", DecisionTreeClassifier(max_depth=2))]
+    folds = [
+        [
+            Fold(test, answer(clone(one).fit(X.iloc[train], y.iloc[train]), X.iloc[test]))
+            for train, test in honest_folds(frame, kind, 5)
+        ]
+        for _, one in members
+    ]
+    stack, expected = stacked(members, folds, y)
+    chances = np.concatenate([one.answers["predict_proba"][:, 1] for one in expected])
+    truth = np.concatenate([y.iloc[one.rows] for one in expected])
+    report = leakage(stack, frame, kind, 5, seed=1, n_jobs=1)
+    assert report["honest"]["pooled"]["brier"] == pytest.approx(np.mean((chances - truth) ** 2))
+    high = CustomProbabilityThresholdClassifier(stack, probability_threshold=1.0)
+    never = leakage(high, frame, kind, 5, seed=1, n_jobs=1)["honest"]["pooled"]
+    assert never["accuracy"] == pytest.approx(np.mean(truth == 0), abs=0.02)
+    assert never["brier"] == report["honest"]["pooled"]["brier"]

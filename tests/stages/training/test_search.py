@@ -214,7 +214,7 @@ def test_the_smallest_targets_have_a_best_estimator_too() -> None:
 no_auc = pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
 
 
-def by_groups(**changes: Any) -> tuple[Any, pd.DataFrame]:
+def by_groups(journal: Journal | None = None, **changes: Any) -> tuple[Any, pd.DataFrame]:
     """The experiment and the leaderboard of three labels, one of which some groups lack."""
     generator = np.random.default_rng(0)
     rows = pd.DataFrame({"a": generator.normal(size=240), "g": np.repeat(np.arange(12), 20)})
@@ -232,7 +232,7 @@ def by_groups(**changes: Any) -> tuple[Any, pd.DataFrame]:
     params = train_params("classification", folds=10, **changes)
     with one_thread():
         experiment = start(rows[:200], rows[200:], schema, params, seed=1, logger=None)
-        return experiment, search(experiment, params).leaderboard
+        return experiment, search(experiment, params, journal).leaderboard
 
 
 @no_auc

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pytest
+from catboost import CatBoostClassifier
 from onnxruntime import InferenceSession
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -19,6 +20,7 @@ from stages.deployment.conversion import convert
 from stages.schema import Schema, model_frame
 from stages.training.answers import Fold, answer
 from stages.training.experiment import start
+from stages.training.repairs import forget_time
 from stages.training.search import Result, search
 from stages.training.steps.second import MissingLabelError, calibrated, stacked
 from stages.training.threads import one_thread
@@ -118,12 +120,24 @@ def test_a_fit_on_other_rows_fits_the_first_step_alone() -> None:
     np.testing.assert_allclose(some.predict(X), expected, rtol=1e-12)
 
 
+def test_a_calibration_of_catboost_has_the_same_bytes_each_time() -> None:
+    X, y = rows(2)
+    base = CatBoostClassifier(iterations=3, random_seed=0, allow_writing_files=False, verbose=0)
+    calibration, _ = calibrated(base, folds_of(base, X, y, by_groups(X)), y, "sigmoid")
+    written = []
+    for _ in range(2):
+        fitted = clone(calibration).fit(X, y)
+        forget_time(fitted)
+        written.append(pickle.dumps(fitted))
+    assert written[0] == written[1]
+
+
 def test_labels_that_no_fold_answers_are_refused() -> None:
     X, y = rows(2)
     y = y.where(y.index >= 50, 0).where(y.index < 50, 1)  # the first rows alone have label 0
     y.iloc[:10] = 1
     folds = folds_of(TREE[True], X, y, TimeSeriesSplit(4).split(X))
-    message = "the folds answer no row of one of the labels"
+    message = "some label has rows in fewer than two folds; take fewer"
     with pytest.raises(MissingLabelError, match=message):
         stacked([("tree", TREE[True])], [folds], y)
     with pytest.raises(MissingLabelError, match=message):

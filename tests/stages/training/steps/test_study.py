@@ -1,15 +1,18 @@
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 from optuna.distributions import IntDistribution
 
 from stages.tracking import Tracking
-from stages.train import log_set
+from stages.train import log_set, study_key
 from stages.training.logger import PyCaretLogger
 from stages.training.steps.study import Journal, Tried
-from tests.stages.training.test_search import searched
+from tests.conftest import params_with
+from tests.stages.training.test_search import by_groups, no_auc, searched
 
 pytestmark = [
     # PyCaret and the libraries that it pins, on Python 3.11
@@ -111,14 +114,15 @@ def test_each_set_finds_its_own_number_of_trees() -> None:
     assert len(set(trees)) > 1
 
 
-def test_the_hyperparameters_on_the_leaderboard_are_all_that_is_needed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["et", "xgboost"])
+def test_the_hyperparameters_on_the_leaderboard_are_all_that_is_needed(kind: str) -> None:
     """Copied into `train.models`, they give the same scores."""
-    start = {"et": {"n_estimators": 10}}
-    found = row(tuned(5, start))
-    pairs = (part.split(" ") for part in found["note"].split(", "))
-    own = {name: float(value) if "." in value else int(value) for name, value in pairs}
-    result, _ = searched("regression", models=[{"et": {**start["et"], **own}}], folds=4)
-    assert result.leaderboard["RMSE"].tolist() == [found["RMSE"]]
+    start = {"n_estimators": 10}
+    best = row(tuned(5, {kind: start}))
+    own = yaml.safe_load("{" + re.sub(r"(\w+) ([^,]+)", r"\1: \2", best["note"]) + "}")
+    result, _ = searched("regression", models=[{kind: {**start, **own}}], folds=4)
+    assert result.leaderboard["RMSE"].tolist() == [best["RMSE"]]
+    assert "nan" not in best["note"]
 
 
 def test_the_target_may_be_transformed() -> None:
@@ -148,7 +152,7 @@ def test_a_set_that_fails_is_told_and_the_search_goes_on(
     assert len(tried) == 8
     assert failed
     assert all(one.hyperparameters["max_depth"] < 1 for one in failed)
-    assert "of 8: nan failed: The 'max_depth' parameter" in capsys.readouterr().out
+    assert "of 8: failed: The 'max_depth' parameter" in capsys.readouterr().out
     assert row(board)["RMSE"] == min(one.score for one in tried if not one.outcome)
 
 
@@ -160,10 +164,79 @@ def test_an_estimator_without_hyperparameters_is_left_as_it_is(
     assert "tune      not tried: dummy has no hyperparameters" in capsys.readouterr().out
 
 
-def test_an_estimator_that_takes_no_set_is_refused() -> None:
-    message = r"train\.tune: no set could be fitted\. The last one: failed: only one of"
-    with pytest.raises(ValueError, match=message):
-        tuned(2, {"catboost": {"iterations": 1}})
+def test_an_estimator_that_takes_no_set_is_refused_each_time(tmp_path: Path) -> None:
+    message = r"no set could be fitted\. The last one failed: only one of .* use these names in"
+    for _ in range(2):
+        with pytest.raises(ValueError, match=message):
+            tuned(2, {"catboost": {"iterations": 1}}, Journal(tmp_path / "tuning.db"))
+
+
+def test_fewer_sets_than_an_interrupted_run_was_to_try_are_the_first_ones(tmp_path: Path) -> None:
+    expected = tuned(2)
+    path = tmp_path / "tuning.db"
+    tuned(8, journal=Journal(path))  # which is not told that it has ended
+    pd.testing.assert_frame_equal(tuned(2, journal=Journal(path)), expected, check_exact=True)
+
+
+def test_boosting_that_is_interrupted_comes_to_the_same(tmp_path: Path) -> None:
+    """The folds of the best set, which an earlier run fitted, are fitted anew."""
+    expected = tuned(4, BOOSTER)
+    path = tmp_path / "tuning.db"
+    tuned(4, BOOSTER, Journal(path))
+    again: list[Tried] = []
+    board = tuned(4, BOOSTER, Journal(path, log=again.append))
+    assert again == []
+    pd.testing.assert_frame_equal(board, expected, check_exact=True)
+
+
+def test_two_folds_on_one_core_and_a_budget() -> None:
+    board = tuned(2, BOOSTER, folds=2, n_jobs=1, budget_minutes=5)
+    assert board["step"].tolist().count("tune") == 1
+
+
+def test_a_journal_that_cannot_be_read_begins_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tuning.db"
+    path.write_bytes(b"no database" * 100)
+    tuned(1, journal=Journal(path))
+    assert f"{path} cannot be read" in capsys.readouterr().out
+
+
+def test_a_journal_that_cannot_be_written_is_named_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"tuning\.db, where the search .* Make the folder writ"):
+        tuned(1, journal=Journal(tmp_path / "file" / "tuning.db"))
+    assert "compare" not in capsys.readouterr().out
+
+
+@no_auc
+@pytest.mark.parametrize("sort", ["AUC", "Log loss", "Accuracy"])
+def test_a_set_is_scored_as_on_the_leaderboard_where_folds_lack_a_label(sort: str) -> None:
+    tried: list[Tried] = []
+    options = {"tune__iterations": 5, "tune__library": "optuna", "models": ["lr"], "sort": sort}
+    _, board = by_groups(journal=Journal(log=tried.append), **options)
+    scores = [one.score for one in tried if not one.outcome]
+    best = min(scores) if sort == "Log loss" else max(scores)
+    assert row(board)[sort] == pytest.approx(best, rel=1e-12)
+
+
+def test_the_key_of_a_search_is_of_all_that_decides_what_a_set_is_worth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared" / "train.parquet").write_bytes(b"rows")
+    (tmp_path / "requirements.txt").write_text("optuna\n")
+    key = study_key(params_with({}))
+    for same in ({"train.n_jobs": 7}, {"train.budget_minutes": 3.0}, {"train.tune.iterations": 9}):
+        assert study_key(params_with(same)) == key
+    for other in ({"base.seed": 7}, {"train.sort": "MAE"}, {"train.folds": 4}):
+        assert study_key(params_with(other)) != key
+    (tmp_path / "prepared" / "train.parquet").write_bytes(b"other rows")
+    assert study_key(params_with({})) != key
 
 
 def test_each_set_is_a_nested_run(mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
