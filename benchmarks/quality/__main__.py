@@ -24,6 +24,7 @@ from benchmarks.workspace import cloned
 
 HERE = Path(__file__).parent
 ENVIRONMENT = Path(".local/quality")
+PATIENCE = 10  # times the seconds that a peer gets, with the timing of its answers
 
 
 def main() -> None:
@@ -70,9 +71,13 @@ def measure(
 ) -> dict[str, Any]:
     """Try one table with this project, then with the peers, which get as many seconds."""
 
-    def run(interpreter: object, what: str, *arguments: object) -> str:
+    def run(
+        interpreter: object, what: str, *arguments: object, seconds: float | None = None
+    ) -> str:
         command = [str(one) for one in (interpreter, HERE / "peers.py", what, *arguments)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, check=True, stdout=subprocess.PIPE, text=True, timeout=seconds
+        )
         return done.stdout
 
     description, csv = folder / "table.json", folder / f"{table.name}.csv"
@@ -86,7 +91,13 @@ def measure(
     figures |= {"refusal": ours.refusal, "ours": ours.figures}
     for peer in peers:
         interpreter = sys.executable if peer in OF_THIS_PROJECT else python
-        theirs = json.loads(run(interpreter, "fit", task, peer, folder / peer).splitlines()[-1])
+        longest = PATIENCE * ours.task["seconds"]
+        try:
+            said = run(interpreter, "fit", task, peer, folder / peer, seconds=longest)
+        except subprocess.TimeoutExpired:
+            figures[peer] = {"refusal": f"no model after {longest:.0f} s"}
+            continue
+        theirs = json.loads(said.splitlines()[-1])
         theirs["our_error_per_its"] = ours.figures["error"] / theirs["error"]
         figures[peer] = theirs
     return figures

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
@@ -60,9 +61,8 @@ class Tried:
     seconds: float
 
     def __str__(self) -> str:
-        return (
-            self.outcome if math.isnan(self.score) else f"{self.score:.5g} {self.outcome}".strip()
-        )
+        known = "" if math.isnan(self.score) else f"{self.score:.5g} "
+        return f"{known}{self.outcome}".rstrip()
 
 
 class OutOfTimeError(Exception):
@@ -272,7 +272,7 @@ class Tuning:
         left = self.trials.seconds_left
         if left is not None and left <= 0:
             raise OutOfTimeError
-        fits = fit_parts(estimator, parts, self.n_jobs, left, tell=lambda _: None)
+        fits = fit_parts(estimator, parts, self.n_jobs, left, tell=partial(print, flush=True))
         if is_cut_short(fits):
             raise OutOfTimeError
         return fits
