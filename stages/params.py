@@ -25,8 +25,10 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Scaler = Literal["zscore", "minmax", "maxabs", "robust"]
 Power = Literal["yeo-johnson", "quantile"]
 
-# PyCaret's names of the metrics that no threshold changes
-OF_PROBABILITIES = {"AUC", "Log loss", "Brier"}
+# Metrics of the probabilities, which no threshold changes, by their names on the leaderboard; the
+# proper ones are at their best where the probabilities are true
+PROPER_SCORES = ("Log loss", "Brier")
+OF_PROBABILITIES = ("AUC", *PROPER_SCORES)
 
 SPREADSHEETS = (".xlsx", ".xls", ".ods")
 

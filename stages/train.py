@@ -9,11 +9,12 @@ model/candidate/folds.csv (what the candidate answered in its folds, row by row)
 """
 
 import json
-import math
 import sys
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -92,21 +93,31 @@ def study_key(params: Params) -> str:
 
 def log_set(logger: PyCaretLogger, sort: str, tried: Tried) -> None:
     """Add the nested run of a set of hyperparameters, as the search tries it."""
-    logger.init_experiment(f"set {tried.number}", setup=False)
-    logger.log_params(tried.hyperparameters)
-    if not math.isnan(tried.score):
-        logger.log_metrics({sort: tried.score})
     tags = {"step": "tune", "outcome": tried.outcome or "tried"}
-    logger.tracking.log(logger.run, tags=tags, metrics={"seconds": tried.seconds})
-    logger.finish_experiment()
+    name, params, scores = f"set {tried.number}", tried.hyperparameters, {sort: tried.score}
+    log_nested(logger, name, params, scores, tags, {"seconds": tried.seconds})
 
 
 def log_threshold(logger: PyCaretLogger, trial: Trial) -> None:
     """Add the nested run of the search for a threshold, the one step that PyCaret does not log."""
-    logger.init_experiment("threshold", setup=False)
-    logger.log_params({"probability_threshold": trial.estimator.probability_threshold})
-    logger.log_metrics(trial.scores.loc["Mean"].to_dict())
-    logger.tracking.log(logger.run, tags={"step": "optimize_threshold"})
+    params = {"probability_threshold": trial.estimator.probability_threshold}
+    scores, tags = trial.scores.loc["Mean"].to_dict(), {"step": "optimize_threshold"}
+    log_nested(logger, "threshold", params, scores, tags)
+
+
+def log_nested(
+    logger: PyCaretLogger,
+    name: str,
+    params: Mapping[str, Any],
+    scores: Mapping[str, float],
+    tags: Mapping[str, str],
+    metrics: Mapping[str, float] | None = None,
+) -> None:
+    """Add a nested run that PyCaret does not log; its scores are means over the folds."""
+    logger.init_experiment(name, setup=False)
+    logger.log_params(params)
+    logger.log_metrics(scores)
+    logger.tracking.log(logger.run, tags=tags, metrics=metrics)
     logger.finish_experiment()
 
 

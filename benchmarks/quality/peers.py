@@ -18,8 +18,13 @@ ONE_ROW_CALLS = 20
 SIDES = ("train", "test")
 AUTOGLUON = {"rmse": "root_mean_squared_error", "mae": "mean_absolute_error"}
 FLAML = {"balanced_accuracy": "log_loss"}  # it knows no balanced accuracy; nor does PyCaret
-PYCARET = {"rmse": "RMSE", "mae": "MAE", "accuracy": "Accuracy", "roc_auc": "AUC"}
-PYCARET |= {"balanced_accuracy": "MCC"}
+PYCARET = {
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "accuracy": "Accuracy",
+    "roc_auc": "AUC",
+    "balanced_accuracy": "MCC",
+}
 
 
 def write_table(table: dict[str, Any], path: Path) -> None:

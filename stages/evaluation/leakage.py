@@ -4,9 +4,6 @@ Where rows come in groups or in time, random folds let the model see the neighbo
 that it is asked about. The same pipeline is cross-validated both ways over all rows.
 """
 
-import contextlib
-import io
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,12 +13,12 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from stages.evaluation.metrics import METRICS, score
+from stages.evaluation.metrics import METRICS, in_float64, score
 from stages.schema import Schema, encode_target, model_frame
 from stages.training.answers import Answers, Fold, answer
 from stages.training.folds import Folds, honest_folds, unknown_label
 from stages.training.steps.second import MissingLabelError, again, first_steps
-from stages.training.threads import one_thread
+from stages.training.threads import quietly
 
 
 class IncomparableError(ValueError):
@@ -73,7 +70,9 @@ def leakage(
         for train, test in plan
     ]
     answered = joblib.Parallel(n_jobs=n_jobs, max_nbytes=None)(
-        joblib.delayed(fold)(clone(firsts[first]), X.iloc[train], y.iloc[train], X.iloc[test])
+        joblib.delayed(quietly)(
+            fold, clone(firsts[first]), X.iloc[train], y.iloc[train], X.iloc[test]
+        )
         for _, first, train, test in tasks
     )
     report: dict[str, Any] = {}
@@ -88,7 +87,7 @@ def leakage(
         except MissingLabelError as error:
             raise IncomparableError(f"by {name} folds {error}") from error
         report[name] = summary(
-            [(y.to_numpy()[one.rows], *said(one.answers)) for one in folds_of], schema
+            [(y.to_numpy()[one.rows], *in_float64(one.answers)) for one in folds_of], schema
         )
     report["inflation_percent"] = percent(report["honest"]["mean"], report["flattering"]["mean"])
     return report
@@ -115,23 +114,9 @@ def with_last_step(pipeline: Any, estimator: Any) -> Any:
 
 
 def fold(pipeline: Any, X: pd.DataFrame, y: pd.Series, test: pd.DataFrame) -> Answers:
-    """Fit on a fold's training rows and answer its others, on one thread of one process."""
-    with (
-        one_thread(),
-        joblib.parallel_config("sequential"),
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),  # LightGBM describes each fit
-    ):
-        warnings.simplefilter("ignore")  # as in the stage's own process; fits have many
-        pipeline.fit(X.reset_index(drop=True), y.reset_index(drop=True))
-        return answer(pipeline, test.reset_index(drop=True))
-
-
-def said(answers: Answers) -> tuple[np.ndarray, np.ndarray | None]:
-    """Predictions, and probabilities if there are some; floats as float64, as in `predictions`."""
-    values, chances = answers["predict"], answers.get("predict_proba")
-    floats = values.astype(np.float64) if values.dtype.kind == "f" else values
-    return floats, None if chances is None else chances.astype(np.float64)
+    """Fit on a fold's training rows and answer its others."""
+    pipeline.fit(X.reset_index(drop=True), y.reset_index(drop=True))
+    return answer(pipeline, test.reset_index(drop=True))
 
 
 def summary(

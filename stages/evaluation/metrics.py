@@ -5,7 +5,7 @@ Each formula takes many weightings of the rows at once, so that the score of a h
 definitions are scikit-learn's, with its `sample_weight`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,17 +56,25 @@ class Metric:
 
 
 def predictions(pipeline: Any, X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
-    """Predictions, and probabilities of shape (rows, classes) where the estimator has them.
-
-    Both are float64 where they are floats at all: some estimators answer in float32, in which
-    a logarithm or a sum is another number on another processor.
-    """
-    probabilities = None
-    if hasattr(pipeline, "predict_proba"):
-        probabilities = np.asarray(pipeline.predict_proba(X), dtype=np.float64)
+    """Predictions, and probabilities of shape (rows, classes) where the estimator has them."""
+    methods = ("predict", "predict_proba")
+    said = {name: getattr(pipeline, name)(X) for name in methods if hasattr(pipeline, name)}
     # CatBoost gives labels as a column
-    values = np.asarray(pipeline.predict(X)).reshape(len(X))
-    return (values.astype(np.float64) if values.dtype.kind == "f" else values), probabilities
+    return in_float64({**said, "predict": np.asarray(said["predict"]).reshape(len(X))})
+
+
+def in_float64(said: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predictions and probabilities, float64 where they are floats at all.
+
+    Some estimators answer in float32, in which a logarithm or a sum is another number on another
+    processor.
+
+    Args:
+        said: by the estimator's method: `predict` and, if it has them, `predict_proba`.
+    """
+    values, chances = np.asarray(said["predict"]), said.get("predict_proba")
+    floats = values.astype(np.float64) if values.dtype.kind == "f" else values
+    return floats, None if chances is None else np.asarray(chances, dtype=np.float64)
 
 
 def score(

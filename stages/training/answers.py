@@ -83,10 +83,23 @@ def blended(members: Sequence[Answers], weights: Sequence[float] | np.ndarray | 
     return {"predict": np.average(values, axis=1, weights=weights)}
 
 
-def at_threshold(answers: Answers, threshold: float) -> Answers:
-    """What PyCaret's `CustomProbabilityThresholdClassifier` makes of a classifier's answers."""
-    labels = (answers["predict_proba"][:, 1] >= threshold).astype(int)
-    return {**answers, "predict": labels}
+def is_threshold(estimator: Any) -> bool:
+    """Whether it is PyCaret's classifier that says the second class from a probability on."""
+    return type(estimator).__name__ == "CustomProbabilityThresholdClassifier"
+
+
+def at_threshold(folds: Sequence[Fold], threshold: float) -> list[Fold]:
+    """What such a classifier makes of the folds of the classifier inside it."""
+    return [
+        Fold(
+            fold.rows,
+            {
+                **fold.answers,
+                "predict": (fold.answers["predict_proba"][:, 1] >= threshold).astype(int),
+            },
+        )
+        for fold in folds
+    ]
 
 
 def score(folds: Sequence[Fold], y: pd.Series, scorers: Mapping[str, Any]) -> dict[str, np.ndarray]:

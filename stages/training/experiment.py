@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.metrics import brier_score_loss, log_loss
 
 from app.model.manifest import Task
-from stages.params import Train
+from stages.params import PROPER_SCORES, Train
 from stages.schema import Schema, encode_target, model_frame
 from stages.training import early_stopping, repairs
 from stages.training.estimators import linear_lightgbm
@@ -82,7 +82,7 @@ def start(
 
 def add_proper_scores(experiment: Any) -> None:
     """Let the leaderboard tell how good the probabilities are, and `train.sort` choose by it."""
-    scores = dict(zip(repairs.PROPER_SCORES, (log_loss, brier_score_loss), strict=True))
+    scores = dict(zip(PROPER_SCORES, (log_loss, brier_score_loss), strict=True))
     if experiment.is_multiclass:
         del scores["Brier"]  # scikit-learn's is that of two classes
     for name, score in scores.items():

@@ -17,8 +17,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.metrics import get_scorer
 from sklearn.preprocessing import FunctionTransformer
 
-# Those of probabilities: at their best where these are true
-PROPER_SCORES = ("Log loss", "Brier")
+from stages.params import OF_PROBABILITIES
+
 # What a fitted CatBoost model notes of its training that differs between two equal ones.
 VOLATILE = ("train_finish_time", "model_guid")
 
@@ -105,7 +105,7 @@ def score_only_what_is_defined(experiment: Any) -> None:
         folds = list(arguments["cv"].split(arguments["data_X"], y, arguments["groups"]))
         has_labels = np.array([y.iloc[test].nunique() == y.nunique() for _, test in folds])
         has_probabilities = hasattr(model, "predict_proba")
-        for name in scores.columns.intersection(["AUC", *PROPER_SCORES]):
+        for name in scores.columns.intersection(OF_PROBABILITIES):
             has_score = has_probabilities or (name == "AUC" and not experiment.is_multiclass)
             values = scores[name].iloc[: len(folds)].where(has_labels & has_score)
             scores[name] = [*values, values.mean(), values.std(ddof=0)]

@@ -182,17 +182,15 @@ class Search:
     def tune(self) -> None:
         """Search for hyperparameters, beginning with the best."""
         best, options = self.best, self.params.tune
-        tried = len(self.trials.done)
-        if options.library == "optuna":
-            self.tune_by_optuna(best, options.iterations)
-        else:
-            self.tune_at_random(best, options.iterations)
-        for trial in self.trials.done[tried:][-1:]:
+        is_random = options.library == "random"
+        tune = self.tune_at_random if is_random else self.tune_by_optuna
+        if tune(best, options.iterations):
+            trial = self.trials.done[-1]
             note = differences(best.trial.estimator, trial.estimator)
             self.add("tune", Entry(best.name, best.kind, trial), note)
 
-    def tune_at_random(self, best: Entry, iterations: int) -> None:
-        """PyCaret's own search, over its own lists of values."""
+    def tune_at_random(self, best: Entry, iterations: int) -> bool:
+        """PyCaret's own search, over its own lists of values; true, for it tries some."""
         grid = repairs.plain_grid(self.experiment, best.kind)
         try:
             self.experiment.tune_model(
@@ -210,9 +208,10 @@ class Search:
                 f"train.tune: {error} The search says {', '.join(grid)}: "
                 "use these names in train.models."
             ) from error
+        return True
 
-    def tune_by_optuna(self, best: Entry, iterations: int) -> None:
-        """A search that learns from the sets before, and gives up those that begin badly."""
+    def tune_by_optuna(self, best: Entry, iterations: int) -> bool:
+        """A search that learns from the sets before; returns whether a set was tried whole."""
         experiment = self.experiment
         scorer = experiment._get_metric_by_name_or_id(self.params.sort).scorer
         y = experiment.y_train
@@ -227,7 +226,7 @@ class Search:
         values = space(experiment, best.kind, best.trial.asked, features)
         if not values:
             print(f"train: tune      not tried: {best.name} has no hyperparameters", flush=True)
-            return
+            return False
         tuning = Tuning(
             start=best.trial,
             space=values,
@@ -242,10 +241,12 @@ class Search:
         tuning.run()
         if tuning.count < iterations:
             self.skip(f"tune      sets {tuning.count + 1} to {iterations}")
-        if tuning.best is not None:
-            # Where an earlier run fitted them, the folds are fitted anew
-            estimator, self.trials.next_folds = tuning.best
-            experiment.create_model(estimator, verbose=self.verbose)
+        if tuning.best is None:
+            return False
+        # Where an earlier run fitted them, the folds are fitted anew
+        estimator, self.trials.next_folds = tuning.best
+        experiment.create_model(estimator, verbose=self.verbose)
+        return True
 
     def ensemble(self, method: str) -> None:
         """Fit the best on many samples of the rows."""
@@ -293,46 +294,48 @@ class Search:
 
     def stack(self) -> None:
         """Let a linear model weigh the best."""
-        members, tried = self.members()[: self.params.stack], len(self.trials.done)
+        members = self.members()[: self.params.stack]
         if self.has_honest_folds:
             named = [(one.name, one.trial.estimator) for one in members]
             folds = [one.trial.folds for one in members]
-            self.try_fixed("stack", partial(stacked, named, folds))
+            if not self.try_fixed("stack", partial(stacked, named, folds)):
+                return
         else:
             self.experiment.stack_models(
                 [one.trial.estimator for one in members],
                 optimize=self.params.sort,
                 verbose=self.verbose,
             )
-        for trial in self.trials.done[tried:]:
-            self.add("stack", Entry("stack", "", trial), ", ".join(one.name for one in members))
+        names = ", ".join(one.name for one in members)
+        self.add("stack", Entry("stack", "", self.trials.done[-1]), names)
 
     def calibrate(self, method: str) -> None:
         """Make the probabilities of the best honest."""
-        best, tried = self.best, len(self.trials.done)
+        best = self.best
         if self.has_honest_folds:
             find = partial(calibrated, best.trial.estimator, best.trial.folds, method=method)
-            self.try_fixed("calibrate", find)
+            if not self.try_fixed("calibrate", find):
+                return
         else:
             self.experiment.calibrate_model(
                 best.trial.estimator, method=method, verbose=self.verbose
             )
-        for trial in self.trials.done[tried:]:
-            self.add("calibrate", Entry(best.name, best.kind, trial), method)
+        self.add("calibrate", Entry(best.name, best.kind, self.trials.done[-1]), method)
 
     @property
     def has_honest_folds(self) -> bool:
         """The folds keep groups whole or follow time, which those inside scikit-learn do not."""
         return isinstance(self.experiment.fold_generator, GroupKFold | TimeSeriesSplit)
 
-    def try_fixed(self, step: str, find: Callable[..., tuple[Any, list[Fold]]]) -> None:
-        """Try an estimator whose second step is found on the folds of its first step."""
+    def try_fixed(self, step: str, find: Callable[..., tuple[Any, list[Fold]]]) -> bool:
+        """Try an estimator whose second step is found on its first step's folds, if it can be."""
         try:
             estimator, self.trials.next_folds = find(y=self.experiment.y_train)
         except MissingLabelError as error:
             print(f"train: {step:<9} not tried: {error}", flush=True)
-            return
+            return False
         self.experiment.create_model(estimator, verbose=self.verbose)
+        return True
 
     def threshold(self) -> None:
         """Search for the probability from which the best says the second class."""

@@ -1,8 +1,11 @@
 """Which threads and processes compute: one thread for each fit, folds side by side."""
 
-from collections.abc import Iterator
+import contextlib
+import io
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import joblib
 from threadpoolctl import threadpool_limits
@@ -24,6 +27,18 @@ def one_thread() -> Iterator[None]:
     """
     with threadpool_limits(1), joblib.parallel_config(max_nbytes=None):
         yield
+
+
+def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call on one thread, and without what the libraries have to say of each fit."""
+    with (
+        one_thread(),
+        joblib.parallel_config("sequential"),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        return function(*arguments)
 
 
 @contextmanager

@@ -5,12 +5,9 @@ threshold is scored without a further fit, the weights of a blend can be searche
 errors on rows that a fold never saw tell how wide an honest prediction interval is.
 """
 
-import contextlib
-import io
 import math
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,9 +21,17 @@ import pandas as pd
 from sklearn.base import clone
 
 from stages.training import early_stopping
-from stages.training.answers import Answers, Fold, answer, at_threshold, mean, score
+from stages.training.answers import (
+    Answers,
+    Fold,
+    answer,
+    at_threshold,
+    is_threshold,
+    mean,
+    score,
+)
 from stages.training.early_stopping import Boosting
-from stages.training.threads import one_thread
+from stages.training.threads import quietly
 
 SILENCE_SECONDS = 20.0  # after which one more fold is told of
 
@@ -110,12 +115,9 @@ class Trials:
         if not self.is_plain:
             return None
         try:
-            if type(estimator).__name__ == "CustomProbabilityThresholdClassifier":
-                threshold = estimator.probability_threshold
-                return [
-                    Fold(fold.rows, at_threshold(fold.answers, threshold))
-                    for fold in self.of(estimator.classifier).folds
-                ]
+            if is_threshold(estimator):
+                folds = self.of(estimator.classifier).folds
+                return at_threshold(folds, estimator.probability_threshold)
             if is_mean(estimator):
                 members = [self.of(one).folds for _, one in estimator.estimators]
                 return [
@@ -322,18 +324,6 @@ class Told(joblib.Parallel):
         if done < self._total and now - self._last > SILENCE_SECONDS:
             self._last = now
             self._tell(f"train: {self._name}: {done} of {self._total} folds are fitted")
-
-
-def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call on one thread, and without what the libraries have to say of each fit."""
-    with (
-        one_thread(),
-        joblib.parallel_config("sequential"),
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        return function(*arguments)
 
 
 def fit_and_answer(

@@ -16,7 +16,7 @@ from sklearn.calibration import _CalibratedClassifier, _fit_calibrator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.utils._response import _get_response_values
 
-from stages.training.answers import Answers, Fold, Recorded, answer, at_threshold
+from stages.training.answers import Answers, Fold, Recorded, answer, at_threshold, is_threshold
 from stages.training.estimators.fixed import (
     METHODS,
     FixedCalibratedClassifier,
@@ -26,8 +26,6 @@ from stages.training.estimators.fixed import (
     Members,
     Second,
 )
-
-THRESHOLD = "CustomProbabilityThresholdClassifier"  # PyCaret's
 
 
 class MissingLabelError(ValueError):
@@ -136,7 +134,7 @@ def first_steps(estimator: Any) -> list[Any]:
         return [first for _, one in estimator.estimators for first in first_steps(one)]
     if isinstance(estimator, FixedCalibratedClassifier):
         return first_steps(estimator.estimator)
-    if type(estimator).__name__ == THRESHOLD:
+    if is_threshold(estimator):
         return first_steps(estimator.classifier)
     return [estimator]
 
@@ -158,8 +156,7 @@ def again(estimator: Any, folds: Iterator[list[Fold]], y: pd.Series) -> list[Fol
     if isinstance(estimator, FixedCalibratedClassifier):
         inner = again(estimator.estimator, folds, y)
         return calibrated(estimator.estimator, inner, y, estimator.method)[1]
-    if type(estimator).__name__ == THRESHOLD:
-        threshold = estimator.probability_threshold
+    if is_threshold(estimator):
         inner = again(estimator.classifier, folds, y)
-        return [Fold(fold.rows, at_threshold(fold.answers, threshold)) for fold in inner]
+        return at_threshold(inner, estimator.probability_threshold)
     return next(folds)

@@ -2,7 +2,7 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from sklearn.base import clone
 
 from app.model.manifest import Task
@@ -43,7 +43,9 @@ def test_each_space_is_of_an_estimator() -> None:
 def test_a_space_of_our_own_is_used_whole(kind: str) -> None:
     experiment, _ = set_up("regression")
     (one,) = candidates(experiment, [kind])
-    assert space(experiment, kind, one.estimator, 2) == SPACES[kind](2)
+    of_two_features = {"kr": {"gamma": FloatDistribution(0.025, 10.0, log=True)}}
+    expected = {**SPACES[kind], **of_two_features.get(kind, {})}
+    assert space(experiment, kind, one.estimator, 2) == expected
 
 
 def test_what_early_stopping_finds_is_not_searched_for() -> None:
